@@ -1,0 +1,185 @@
+# What the chapters share: the validated configuration, the lists that make the jobs, and the helpers for `params`.
+
+import json
+import os
+import re
+import sys
+from functools import cache
+from itertools import product
+from pathlib import Path
+from shlex import quote
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+
+# Scripts and this file import suti from this checkout, never from another one that happens to be installed.
+sys.path.insert(0, str(ROOT))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+)
+# `python` in a shell command is the interpreter that runs Snakemake, also when its environment is not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight for the job's cores
+
+from suti import provenance
+from suti.config.load import ConfigError, lookup, validate_config
+
+try:
+    CONFIG = validate_config(config, workflow.configfiles)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+R = CONFIG.results
+
+PARTS = range(CONFIG.pages.parts)
+# Shards of experts: experts.shards in all, rounded up to the same number for each part.
+NUMBERS = range(-(-CONFIG.experts.shards // CONFIG.pages.parts))
+SHARDS = range(len(PARTS) * len(NUMBERS))
+LAMBDAS = CONFIG.filtering.grid
+LAMBDA = CONFIG.filtering.default
+
+# Runs of the evaluation (`real` is no system: its pictures are the benchmark's own).
+DEMONSTRATIONS = CONFIG.evaluation.demonstrations
+SUTI = f"suti-{LAMBDA}-k{DEMONSTRATIONS}"
+LAMBDA_RUNS = [f"suti-{lam}-k{DEMONSTRATIONS}" for lam in LAMBDAS]
+DEMONSTRATION_RUNS = [f"suti-{LAMBDA}-k{k}" for k in CONFIG.evaluation.demonstration_grid]
+MAIN_RUNS = ["real", "base", SUTI]
+BASELINE_RUNS = ["dreambooth", "dream-suti"]
+RUNS = list(dict.fromkeys([*MAIN_RUNS, *BASELINE_RUNS, *LAMBDA_RUNS, *DEMONSTRATION_RUNS]))
+
+# What every run draws from, and the settings by which it draws.
+BENCHMARK = {
+    "subjects": f"{R}/benchmark/subjects.parquet",
+    "prompts": f"{R}/benchmark/prompts.parquet",
+    "demonstrations": f"{R}/benchmark/demonstrations.parquet",
+    "images": f"{R}/benchmark/images.tar",
+}
+SAMPLING = [
+    f"evaluation.{name}"
+    for name in ("images_per_prompt", "num_inference_steps", "guidance_scale", "dynamic_thresholding")
+]
+
+
+wildcard_constraints:
+    part=r"\d+",
+    number=r"\d+",
+    shard=r"\d+",
+    lam=r"none|q?\d*\.?\d+",
+    k=r"\d+",
+    run=r"[a-z0-9.-]+",
+
+
+# Settings that say how a job computes, not what: the script gets them, Snakemake's records leave them out.
+UNRECORDED = ("compute.threads", "compute.device", "experts.keep", "apprentice.checkpoint_every")
+
+
+class Recorded(str):
+    """Text for a command line whose ``repr``, which Snakemake records and compares, leaves out ``UNRECORDED``."""
+
+    record: str
+
+    def __repr__(self) -> str:
+        return self.record
+
+
+def without(value, name: str, names: tuple[str, ...]):
+    """``value``, which stands at ``name``, less the dotted names below it."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: without(item, f"{name}.{key}", names)
+        for key, item in value.items()
+        if f"{name}.{key}" not in names
+    }
+
+
+def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()):
+    """The settings that a rule passes to its script: ``params: settings=settings("seed", "experts")``.
+
+    Names are dotted paths into the configuration; ``exclude`` takes dotted names away again, so that a rule reruns
+    for no setting that its script does not read. The value is compact JSON with sorted keys (a function, because
+    Snakemake would take the braces of a plain string for wildcards).
+    """
+    for name in exclude:
+        lookup(CONFIG, name)  # an unknown name is an error here too
+    passed = {name: without(lookup(CONFIG, name), name, tuple(exclude)) for name in names}
+    recorded = {
+        name: without(value, name, UNRECORDED) for name, value in passed.items() if name not in UNRECORDED
+    }
+    text = Recorded(json.dumps(passed, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    text.record = json.dumps(recorded, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return lambda wildcards: text
+
+
+@cache
+def code_digest(script: str) -> str:
+    """Hash of a script's code and of all it imports from suti: ``params: code=code_digest("scripts/x.py")``."""
+    return provenance.code_digest(script, ROOT)
+
+
+@cache
+def model_files(spec: str | None) -> list[str]:
+    """Files of a local model folder as inputs; none for a hub id. An encoder's prefix may stand before the folder."""
+    return provenance.model_files(spec)
+
+
+@cache
+def source_files(part: int) -> list[str]:
+    """Files that a part of the pages is read from: those of ``pages.path``, folders searched at any depth.
+
+    A path with ``{part}``, e.g. ``pages-{part:05d}.parquet``, names one file a part, which a rule may make.
+    """
+    found = []
+    for path in CONFIG.pages.path:
+        if "{part" in path:
+            found.append(path.format(part=int(part)))
+        elif Path(path).is_dir():
+            found += files_below(path)
+        else:
+            found.append(path)
+    return found
+
+
+@cache
+def files_below(folder: str) -> list[str]:
+    """Files of a folder at any depth, sorted; hidden ones and links to folders are left out."""
+    return sorted(
+        os.path.join(place, name)
+        for place, _, names in os.walk(folder)
+        for name in names
+        if not name.startswith(".")
+        and not any(part.startswith(".") for part in Path(place).parts if part != "..")
+    )
+
+
+def braces(paths) -> str:
+    """Paths for a shell command as one word for bash to expand, ``scores-{0..99}-{0..4}.parquet``.
+
+    A command may hold 128 kB, but bash may pass 2 MB of arguments on. Paths that are no such series are spelt out.
+    """
+    paths = [str(path) for path in paths]
+    if len(paths) > 1:
+        first, last = (re.split(r"(\d+)", path) for path in (paths[0], paths[-1]))
+        if len(first) == len(last) and first[::2] == last[::2]:
+            series = [
+                [low] if low == high else range(int(low), int(high) + 1) for low, high in zip(first, last)
+            ]
+            if paths == ["".join(map(str, path)) for path in product(*series)]:
+                return "".join(
+                    quote(low) if low == high else f"{{{low}..{high}}}"
+                    for low, high in zip(first, last)
+                    if low
+                )
+    return " ".join(quote(path) for path in paths)
+
+
+def expert_inputs(name: str, shard: int | str) -> str:
+    """A shard's input file, e.g. ``images.tar``. Shards are numbered through the parts, so many for each."""
+    part, number = divmod(int(shard), len(NUMBERS))
+    return f"{R}/experts/inputs/{part}/{number}/{name}"
+
+
+def prompts_per_subject(run: str) -> int:
+    """Prompts a subject: all for the main runs, a subset of them (whose pictures are the same) for the others."""
+    chosen = CONFIG.evaluation
+    return chosen.prompts_per_subject if run in MAIN_RUNS else chosen.ablation_prompts_per_subject

@@ -1,0 +1,91 @@
+# Evaluation (section 5): the benchmark, and every run's DINO, CLIP-I, CLIP-T and probe scores with intervals.
+
+PHOTO_BENCHMARK = CONFIG.evaluation.benchmark != "world"
+
+
+def photo_files() -> list[str]:
+    """Files that a benchmark of photos is read from; none for the world, which is rendered."""
+    if not PHOTO_BENCHMARK:
+        return []
+    beside = Path(CONFIG.evaluation.path).parent / "prompts_and_classes.txt"
+    templates = [str(beside)] if CONFIG.evaluation.benchmark == "dreambench" and beside.is_file() else []
+    return files_below(CONFIG.evaluation.path) + templates
+
+
+rule prepare_benchmark:
+    message:
+        "The benchmark: {CONFIG.evaluation.benchmark}, {CONFIG.evaluation.subjects} held-out subjects"
+    input:
+        photos=photo_files(),
+    output:
+        **BENCHMARK,
+        references=f"{R}/benchmark/references.tar",
+        targets=f"{R}/benchmark/targets.parquet",
+        target_images=f"{R}/benchmark/targets.tar",
+    params:
+        settings=settings(
+            "seed",
+            "pages.max_pixels",
+            "evaluation.benchmark",
+            "evaluation.path",
+            "evaluation.subjects",
+            "evaluation.prompts_per_subject",
+            "evaluation.images_per_prompt",
+            "evaluation.demonstrations",
+            "evaluation.demonstration_grid",
+        ),
+        code=code_digest("scripts/prepare_benchmark.py"),
+        folder=f"{R}/benchmark",
+    log:
+        f"{R}/logs/prepare_benchmark.log",
+    benchmark:
+        f"{R}/benchmarks/prepare_benchmark.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    shell:
+        "python scripts/prepare_benchmark.py --settings {params.settings:q} --out-dir {params.folder:q}"
+        " 2>&1 | tee {log}"
+
+
+def generations(run: str) -> dict[str, str]:
+    """Table and image shard of a run; those of the real pictures belong to the benchmark."""
+    if run == "real":
+        return {"generations": f"{R}/benchmark/targets.parquet", "images": f"{R}/benchmark/targets.tar"}
+    return {"generations": f"{R}/generations/{run}.parquet", "images": f"{R}/generations/{run}.tar"}
+
+
+rule evaluate:
+    message:
+        "Judging the pictures of {wildcards.run}"
+    input:
+        unpack(lambda wildcards: generations(wildcards.run)),
+        references=f"{R}/benchmark/references.tar",
+        encoders=[file for spec in sorted(set(CONFIG.evaluation.encoders.values())) for file in model_files(spec)],
+        probe=model_files(CONFIG.evaluation.probe),
+    output:
+        metrics=f"{R}/metrics/{{run}}.parquet",
+        summary=f"{R}/metrics/{{run}}.json",
+    params:
+        settings=settings(
+            "seed",
+            "compute",
+            "evaluation.encoders",
+            "evaluation.probe",
+            "evaluation.bootstrap",
+            exclude=["compute.precision"],
+        ),
+        code=code_digest("scripts/evaluate.py"),
+    log:
+        f"{R}/logs/evaluate/{{run}}.log",
+    benchmark:
+        f"{R}/benchmarks/evaluate/{{run}}.tsv"
+    threads: CONFIG.compute.threads
+    resources:
+        mem_mb=2500,
+        runtime=120,
+    shell:
+        "python scripts/evaluate.py --settings {params.settings:q} --run {wildcards.run}"
+        " --generations {input.generations} --images {input.images} --references {input.references}"
+        " --metrics {output.metrics} --summary {output.summary} 2>&1 | tee {log}"

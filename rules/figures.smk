@@ -1,0 +1,147 @@
+# Tables 1 to 3 with the published numbers beside ours, and the sheets of samples (Figs. 1 and 4 to 9).
+
+# What each table compares. SuTI with no demonstration is there if the demonstration curve starts at 0.
+TABLE_RUNS = {
+    "table1": ["real", "base", "dreambooth", SUTI],
+    "table2": ["real", "base", "dreambooth", SUTI],
+    "table3": ["dreambooth", SUTI, "dream-suti"],
+    "differences": ["real", "base", *BASELINE_RUNS, SUTI],
+}
+WITHOUT_DEMONSTRATIONS = f"suti-{LAMBDA}-k0"
+if WITHOUT_DEMONSTRATIONS in RUNS and WITHOUT_DEMONSTRATIONS != SUTI:
+    TABLE_RUNS["differences"].append(WITHOUT_DEMONSTRATIONS)
+
+# What each sheet shows, in the order of its columns. Photos have no true picture of a prompt, nor compositional prompts.
+SHEET_RUNS = {
+    "skills": [SUTI],
+    "comparison": ["base", "dreambooth", SUTI, "dream-suti"] if PHOTO_BENCHMARK else [
+        "real",
+        "base",
+        "dreambooth",
+        SUTI,
+        "dream-suti",
+    ],
+    "compositional": [SUTI],
+    "lambda": LAMBDA_RUNS,
+    "demonstrations": DEMONSTRATION_RUNS,
+    "failures": [SUTI],
+}
+if PHOTO_BENCHMARK:
+    del SHEET_RUNS["compositional"]
+
+EXPERT_SHARDS = SHARDS[:4]  # enough for a sheet, however many there are
+
+TABLES = expand(f"{R}/tables/{{table}}.{{kind}}", table=TABLE_RUNS, kind=["csv", "png", "tex"])
+FIGURES = expand(
+    f"{R}/figures/{{name}}.{{kind}}",
+    name=[
+        "similarity",
+        "delta_histogram",
+        "lambda_curve",
+        "demonstration_curve",
+        *(f"samples_{sheet}" for sheet in SHEET_RUNS),
+        "samples_experts",
+    ],
+    kind=["png", "csv"],
+)
+
+
+rule make_table:
+    message:
+        "Table: {wildcards.table}"
+    input:
+        metrics=lambda wildcards: expand(f"{R}/metrics/{{run}}.parquet", run=TABLE_RUNS[wildcards.table]),
+        summary=f"{R}/metrics/{SUTI}.json",
+        # Seconds stand in Table 2 only, so that equal seeds give equal tables elsewhere.
+        timings=lambda wildcards: (
+            [f"{R}/generations/{run}.timing.json" for run in TABLE_RUNS["table2"] if run != "real"]
+            if wildcards.table == "table2"
+            else []
+        ),
+    output:
+        csv=f"{R}/tables/{{table}}.csv",
+        png=report(f"{R}/tables/{{table}}.png", caption="../report/{table}.rst", category="Tables"),
+        tex=f"{R}/tables/{{table}}.tex",
+    params:
+        settings=settings("seed", "evaluation.bootstrap"),
+        code=code_digest("scripts/make_tables.py"),
+        suti=SUTI,
+        timings=lambda wildcards, input: f"--timings {input.timings}" if input.timings else "",
+    wildcard_constraints:
+        table="|".join(TABLE_RUNS),
+    log:
+        f"{R}/logs/make_table/{{table}}.log",
+    benchmark:
+        f"{R}/benchmarks/make_table/{{table}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    shell:
+        "python scripts/make_tables.py --settings {params.settings:q} --table {wildcards.table}"
+        " --metrics {input.metrics} --summary {input.summary} {params.timings} --suti-run {params.suti}"
+        " --csv {output.csv} --png {output.png} --tex {output.tex} 2>&1 | tee {log}"
+
+
+rule plot_samples:
+    message:
+        "Sheet of samples: {wildcards.sheet}"
+    input:
+        **BENCHMARK,
+        generations=lambda wildcards: [generations(run)["generations"] for run in SHEET_RUNS[wildcards.sheet]],
+        shards=lambda wildcards: [generations(run)["images"] for run in SHEET_RUNS[wildcards.sheet]],
+        metrics=lambda wildcards: [f"{R}/metrics/{SUTI}.parquet"] if wildcards.sheet == "failures" else [],
+    output:
+        png=report(
+            f"{R}/figures/samples_{{sheet}}.png", caption="../report/samples_{sheet}.rst", category="Samples"
+        ),
+        csv=f"{R}/figures/samples_{{sheet}}.csv",
+    params:
+        code=code_digest("scripts/plot_samples.py"),
+        runs=lambda wildcards: SHEET_RUNS[wildcards.sheet],
+        folder=f"{R}/benchmark",
+        metrics=lambda wildcards, input: f"--metrics {input.metrics}" if input.metrics else "",
+    wildcard_constraints:
+        sheet="|".join(SHEET_RUNS),
+    log:
+        f"{R}/logs/plot_samples/{{sheet}}.log",
+    benchmark:
+        f"{R}/benchmarks/plot_samples/{{sheet}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    shell:
+        "python scripts/plot_samples.py --kind {wildcards.sheet} --benchmark {params.folder:q}"
+        " --runs {params.runs} --generations {input.generations} --images {input.shards} {params.metrics}"
+        " --png {output.png} --csv {output.csv} 2>&1 | tee {log}"
+
+
+rule plot_experts:
+    message:
+        "Sheet of samples: what the experts drew, and what delta-CLIP kept"
+    input:
+        scores=expand(f"{R}/experts/scores-{{shard}}.parquet", shard=EXPERT_SHARDS),
+        samples=expand(f"{R}/experts/samples-{{shard}}.tar", shard=EXPERT_SHARDS),
+        report=f"{R}/filtered/{LAMBDA}.json",
+        inputs=[expert_inputs("demonstrations.parquet", shard) for shard in EXPERT_SHARDS],
+        shown=[expert_inputs("images.tar", shard) for shard in EXPERT_SHARDS],
+    output:
+        png=report(
+            f"{R}/figures/samples_experts.png", caption="../report/samples_experts.rst", category="Samples"
+        ),
+        csv=f"{R}/figures/samples_experts.csv",
+    params:
+        code=code_digest("scripts/plot_samples.py"),
+    log:
+        f"{R}/logs/plot_experts.log",
+    benchmark:
+        f"{R}/benchmarks/plot_experts.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    shell:
+        "python scripts/plot_samples.py --kind experts --scores {input.scores} --samples {input.samples}"
+        " --report {input.report} --inputs {input.inputs} --input-images {input.shown}"
+        " --png {output.png} --csv {output.csv} 2>&1 | tee {log}"

@@ -1,0 +1,129 @@
+# The small models of the embedded world, trained from renders. The workflow uses the shipped ones under
+# resources/models; `make models` trains them anew below the results folder and puts them in the shipped ones' place.
+# To compare instead of replace, train them (`snakemake train_models`) and point models.*, mining.encoder,
+# filtering.encoder and evaluation.* of an overlay at the folders below results/models.
+
+TOKENIZER = ["tokenizer.json", "tokenizer_config.json"]
+MODELS = {
+    "base": [
+        "model_index.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "text_encoder/model.safetensors",
+        "loss.csv",
+    ],
+    "clip": ["open_clip_config.json", "open_clip_model.safetensors", *TOKENIZER],
+    "captioner": ["config.json", "model.safetensors", "processor_config.json", *TOKENIZER],
+    "dino": ["config.json", "model.safetensors", "preprocessor_config.json"],
+    "probe": ["config.json", "diffusion_pytorch_model.safetensors"],
+    "super_resolution": ["model_index.json", "unet/diffusion_pytorch_model.safetensors"],
+}
+
+
+def trained(name: str) -> list[str]:
+    """Files of a model below the results folder."""
+    return [f"{R}/models/{name}/{file}" for file in [*MODELS[name], "provenance.json"]]
+
+
+rule models:
+    input:
+        [trained(name) for name in MODELS],
+    output:
+        touch(f"{R}/models/.shipped"),
+    log:
+        f"{R}/logs/ship_models.log",
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_digest("scripts/ship_models.py"),
+        folders=[f"{R}/models/{name}" for name in MODELS],
+    message:
+        "Putting the newly trained models in the place of the shipped ones"
+    shell:
+        "python scripts/ship_models.py --models {params.folders} --out resources/models 2>&1 | tee {log}"
+
+
+rule train_models:
+    input:
+        [trained(name) for name in MODELS],
+
+
+rule train_base:
+    output:
+        trained("base"),
+    log:
+        f"{R}/logs/train_base.log",
+    benchmark:
+        f"{R}/benchmarks/train_base.tsv"
+    threads: CONFIG.compute.threads
+    resources:
+        mem_mb=4000,
+        runtime=2880,
+    params:
+        settings=settings("seed", "compute", "train_models"),
+        code=code_digest("scripts/train_base.py"),
+        folder=f"{R}/models/base",
+        checkpoint=f"{R}/models/.checkpoints/base.pt",
+    message:
+        "Training the text-to-image base"
+    shell:
+        "python scripts/train_base.py --settings {params.settings:q} --out {params.folder:q}"
+        " --checkpoint {params.checkpoint:q} 2>&1 | tee {log}"
+
+
+# The other five differ in their name alone: train_models.NAME_steps and scripts/train_NAME.py.
+for model in list(MODELS)[1:]:
+
+    rule:
+        name:
+            f"train_{model}"
+        output:
+            trained(model),
+        log:
+            f"{R}/logs/train_{model}.log",
+        benchmark:
+            f"{R}/benchmarks/train_{model}.tsv"
+        threads: CONFIG.compute.threads
+        resources:
+            mem_mb=3000,
+            runtime=1440,
+        params:
+            settings=settings("seed", "compute", f"train_models.{model}_steps"),
+            code=code_digest(f"scripts/train_{model}.py"),
+            script=f"scripts/train_{model}.py",
+            folder=f"{R}/models/{model}",
+            checkpoint=f"{R}/models/.checkpoints/{model}.safetensors",
+        message:
+            f"Training the {model.replace('_', '-')} model"
+        shell:
+            "python {params.script} --settings {params.settings:q} --out {params.folder:q}"
+            " --checkpoint {params.checkpoint:q} 2>&1 | tee {log}"
+
+
+rule report_models:
+    input:
+        [model_files(f"resources/models/{name}") for name in MODELS],
+    output:
+        figures=f"{R}/models/report.json",
+        sheets=report(
+            expand(f"{R}/models/models_{{name}}.png", name=["super_resolution", "captioner", "probe"]),
+            caption="../report/models.rst",
+            category="Models",
+        ),
+    log:
+        f"{R}/logs/report_models.log",
+    benchmark:
+        f"{R}/benchmarks/report_models.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_digest("scripts/report_models.py"),
+        folder=f"{R}/models",
+    message:
+        "Judging the small models on held-out renders"
+    shell:
+        "python scripts/report_models.py --models resources/models"
+        " --out {output.figures} --sheets {params.folder:q} 2>&1 | tee {log}"

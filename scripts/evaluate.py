@@ -1,0 +1,80 @@
+"""Metrics of one run: DINO, CLIP-I, CLIP-T and the probe's scores, per picture and summarised with intervals.
+
+    python scripts/evaluate.py --run base --generations results/generations/base.parquet \\
+        --images results/generations/base.tar --references results/benchmark/references.tar \\
+        --metrics results/metrics/base.parquet --summary results/metrics/base.json
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import torch
+
+from suti import tables
+from suti.arguments import parser
+from suti.evaluation.evaluate import evaluate_run, summary
+from suti.io.atomic import write_json
+from suti.io.shards import read_images
+from suti.models.encoders import load_image_encoder, load_text_image_encoder
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--run", required=True, help="name of the run, as in the table of its generations")
+    arguments.add_argument("--generations", required=True, help="table 'generations'")
+    arguments.add_argument("--images", required=True, help="its image shard")
+    arguments.add_argument("--references", required=True, help="shard of real pictures, keys SUBJECT__NN")
+    arguments.add_argument("--metrics", required=True, help="table 'image_metrics' to write")
+    arguments.add_argument("--summary", required=True, help="JSON to write: means, intervals, protocol")
+    args = arguments.parse_args()
+    settings = args.settings
+    torch.set_num_threads(settings.compute.threads)
+
+    generations = tables.read(args.generations, "generations")
+    others = sorted(set(generations["run"]) - {args.run})
+    if others or generations.empty:
+        seen = f"rows of run {others[0]!r}" if others else "no rows"
+        raise ValueError(f"{args.generations}: {seen}, expected run {args.run!r}; delete it and run again")
+    images = read_images(args.images)
+    references: dict[str, list[np.ndarray]] = defaultdict(list)
+    for key, image in read_images(args.references).items():
+        references[key.rsplit("__", 1)[0]].append(image)
+
+    specs: dict[str, str] = settings["evaluation.encoders"]
+    texts = {spec for metric, spec in specs.items() if metric == "clip_t"}
+    loaded = {
+        spec: (load_text_image_encoder if spec in texts else load_image_encoder)(spec, settings.compute)
+        for spec in sorted(set(specs.values()))
+    }
+    probe_folder = settings["evaluation.probe"]
+    probe = None
+    if probe_folder:
+        from suti.models.probe import load_probe
+
+        probe = load_probe(probe_folder, settings.compute)
+    result = evaluate_run(
+        generations,
+        images,
+        references,
+        {metric: loaded[spec] for metric, spec in sorted(specs.items())},
+        probe,
+    )
+    tables.write(args.metrics, "image_metrics", result)
+    report = summary(
+        result,
+        specs,
+        probe_folder,
+        probe and probe.thresholds,
+        settings["evaluation.bootstrap"],
+        settings.seed,
+    )
+    write_json(args.summary, report)
+    for metric, values in report["metrics"].items():
+        if values["mean"] is not None:
+            print(f"{args.run} {metric}: {values['mean']:.3f} [{values['low']:.3f}, {values['high']:.3f}]")
+
+
+if __name__ == "__main__":
+    main()

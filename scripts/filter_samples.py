@@ -1,0 +1,46 @@
+"""G at one lambda: which samples are kept for the apprentice (Eq. 6).
+
+    python scripts/filter_samples.py --lambda-name q0.4 --scores results/experts/scores-*.parquet \\
+        --filtered results/filtered/q0.4.parquet --report results/filtered/q0.4.json
+"""
+
+from __future__ import annotations
+
+import math
+
+from suti import tables
+from suti.arguments import parser, shard_paths
+from suti.filtering import filtered_set
+from suti.io.atomic import write_json
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--lambda-name", required=True, help="none, a raw cosine such as 0.02, or qX")
+    arguments.add_argument("--scores", nargs="+", required=True, help="tables 'scores' of all shards")
+    arguments.add_argument(
+        "--shards", type=int, help="number of shards, where --scores is a pattern with {shard}"
+    )
+    arguments.add_argument("--filtered", required=True, help="table 'filtered' to write")
+    arguments.add_argument("--report", required=True, help="JSON to write: lambda, threshold, samples, kept")
+    args = arguments.parse_args()
+
+    scores = tables.read_all(shard_paths(args.scores, args.shards), "scores")
+    kept, threshold = filtered_set(scores, args.lambda_name)
+    tables.write(args.filtered, "filtered", kept)
+    report = {
+        "lambda": args.lambda_name,
+        "threshold": threshold if math.isfinite(threshold) else None,
+        "samples": len(scores),
+        "kept": len(kept),
+        "subjects": int(kept["subject_id"].nunique()),
+    }
+    write_json(args.report, report)
+    print(
+        f"lambda {args.lambda_name}: |G| = {len(kept)} of {len(scores)} samples, {report['subjects']} "
+        "subjects"
+    )
+
+
+if __name__ == "__main__":
+    main()

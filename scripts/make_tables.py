@@ -1,0 +1,55 @@
+"""One of the paper's tables with our numbers beside the published ones, as CSV, PNG and LaTeX.
+
+    python scripts/make_tables.py --table table1 --metrics results/metrics/*.parquet \\
+        --csv results/tables/table1.csv --png results/tables/table1.png --tex results/tables/table1.tex
+"""
+
+from __future__ import annotations
+
+from suti import tables
+from suti.arguments import parser
+from suti.evaluation.bootstrap import by_run
+from suti.figures import tables as paper
+from suti.figures.style import save, save_csv
+from suti.io.atomic import read_json, write_text
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--table", required=True, choices=["table1", "table2", "table3", "differences"])
+    arguments.add_argument("--metrics", nargs="+", required=True, help="tables 'image_metrics', one a run")
+    arguments.add_argument(
+        "--timings", nargs="*", default=[], help="NAME.timing.json of each run (table2 only)"
+    )
+    arguments.add_argument(
+        "--summary", help="metrics/{run}.json with the probe's thresholds (table2 and table3)"
+    )
+    arguments.add_argument("--suti-run", required=True, help="run of the main result, e.g. suti-q0.4-k4")
+    arguments.add_argument("--csv", required=True)
+    arguments.add_argument("--png", required=True)
+    arguments.add_argument("--tex", required=True)
+    args = arguments.parse_args()
+    bootstrap, seed = args.settings["evaluation.bootstrap"], args.settings.seed
+
+    runs = by_run(tables.read(path, "image_metrics") for path in args.metrics)
+    thresholds = (read_json(args.summary)["protocol"]["thresholds"] or {}) if args.summary else {}
+    if args.table == "table1":
+        table = paper.table1(runs, args.suti_run, bootstrap, seed)
+    elif args.table == "table2":
+        seconds = {}
+        for path in args.timings:
+            run = path.rsplit("/", 1)[-1].removesuffix(".timing.json")
+            seconds[run] = float(read_json(path)["seconds_per_subject"])
+        table = paper.table2(runs, args.suti_run, thresholds, seconds, bootstrap, seed)
+    elif args.table == "table3":
+        table = paper.table3(runs, args.suti_run, thresholds, bootstrap, seed)
+    else:
+        without = args.suti_run.rpartition("-k")[0] + "-k0"
+        table = paper.differences(runs, args.suti_run, without, bootstrap, seed)
+    save_csv(table.frame, args.csv)
+    write_text(args.tex, paper.to_latex(table))
+    save(paper.draw(table), args.png)
+
+
+if __name__ == "__main__":
+    main()

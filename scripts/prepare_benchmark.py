@@ -1,0 +1,68 @@
+"""The benchmark: held-out subjects, prompts, demonstrations, real pictures for the metrics, and the run
+'real'.
+
+    python scripts/prepare_benchmark.py --out-dir results/benchmark \\
+        --settings '{"evaluation.benchmark": "dreambench", "evaluation.path": "dreambooth/dataset", ...}'
+
+Writes subjects.parquet, prompts.parquet, demonstrations.parquet with images.tar, references.tar (keys
+SUBJECT__NN), and targets.parquet with targets.tar.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from suti import tables
+from suti.arguments import Settings, parser
+from suti.evaluation import benchmark
+from suti.io.shards import encode_png, write_shard
+
+
+def load(settings: Settings) -> benchmark.Benchmark:
+    """The benchmark that the settings name."""
+    source = settings["evaluation.benchmark"]
+    subjects, prompts = settings["evaluation.subjects"], settings["evaluation.prompts_per_subject"]
+    if source == "world":
+        shown = max([settings["evaluation.demonstrations"], *settings["evaluation.demonstration_grid"]])
+        return benchmark.from_world(
+            settings.seed, subjects, prompts, shown, settings["evaluation.images_per_prompt"]
+        )
+    read = benchmark.dreambench if source == "dreambench" else benchmark.folders
+    return read(
+        Path(settings["evaluation.path"]).expanduser(), subjects, prompts, settings["pages.max_pixels"]
+    )
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--out-dir", required=True, type=Path, help="folder of the seven files")
+    args = arguments.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+    result, out = load(args.settings), args.out_dir
+
+    def references() -> Iterator[tuple[str, bytes]]:
+        for subject_id, pictures in result.references.items():
+            for number, picture in enumerate(pictures):
+                yield f"{subject_id}__{number:02d}.png", encode_png(picture)
+
+    write_shard(
+        out / "images.tar", ((f"{k}.png", encode_png(v)) for k, v in result.demonstration_images.items())
+    )
+    write_shard(out / "references.tar", references())
+    write_shard(out / "targets.tar", ((f"{k}.png", encode_png(v)) for k, v in result.target_images.items()))
+    tables.write(out / "subjects.parquet", "benchmark_subjects", result.subjects)
+    tables.write(out / "prompts.parquet", "benchmark_prompts", result.prompts)
+    tables.write(out / "demonstrations.parquet", "demonstrations", result.demonstrations)
+    tables.write(out / "targets.parquet", "generations", result.targets)
+    print(
+        f"{len(result.subjects)} subjects, {len(result.prompts)} prompts, {len(result.demonstrations)} "
+        "demonstrations, "
+        f"{len(result.targets)} real pictures"
+    )
+
+
+if __name__ == "__main__":
+    main()

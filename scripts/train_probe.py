@@ -1,0 +1,39 @@
+r"""Train the probe networks, which judge pictures of the world: subject, text and realism.
+
+    python scripts/train_probe.py --out FOLDER --settings \
+        '{"seed": 0, "compute": {}, "train_models.probe_steps": 850}'
+
+With --fakes, samples of a base model are shown to the realism head as further pictures that are not real.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from suti.arguments import parser
+from suti.io.shards import read_images
+from suti.training.probe import train_probe
+from suti.training.records import loop_settings
+
+
+def main() -> None:
+    """Parse arguments, train, write the folder."""
+    import numpy as np
+
+    arguments = parser(__doc__)
+    arguments.add_argument("--out", type=Path, required=True, help="model folder to write")
+    arguments.add_argument("--checkpoint", type=Path, help="file from which a killed run resumes")
+    arguments.add_argument("--loss", type=Path, help="JSON-lines file of the running losses")
+    arguments.add_argument(
+        "--fakes", type=Path, nargs="*", default=[], help="tar shards of samples of a base model"
+    )
+    args = arguments.parse_args()
+    s = args.settings
+    samples = read_images(args.fakes)
+    fakes = np.stack(list(samples.values())) if samples else None
+    settings = loop_settings("probe", s.seed, s["train_models.probe_steps"], 2e-3, s.compute)
+    train_probe(settings, args.out, args.checkpoint, args.loss, fakes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The console program ``suti``: each subcommand is one module of this package."""

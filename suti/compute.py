@@ -1,0 +1,31 @@
+"""Device, threads and precision of a process."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from suti.config.schema import Compute
+
+
+def prepare(compute: Compute) -> torch.device:
+    """Set the number of threads, ask for deterministic kernels, and return the device to use.
+
+    Raises:
+        RuntimeError: the configuration asks for CUDA and there is none.
+    """
+    torch.set_num_threads(compute.threads)
+    available = torch.cuda.is_available()
+    if compute.device == "cuda" and not available:
+        raise RuntimeError("compute.device: cuda, but torch sees no CUDA device; set it to auto or cpu")
+    device = torch.device("cuda" if available and compute.device != "cpu" else "cpu")
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+    return device
+
+
+def autocast(compute: Compute, device: torch.device) -> AbstractContextManager[None]:
+    """Autocast to the configured precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=compute.precision == "bf16")

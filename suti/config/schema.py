@@ -1,0 +1,314 @@
+"""The configuration: Pydantic models that are the one source of config.yaml, its JSON schema and its reference page.
+
+Each field has a description (it becomes the comment in config.yaml and the row in docs/configuration.md) and the
+default of the embedded run, `tiny`. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+
+def parse_lambda(text: str) -> tuple[Literal["none", "absolute", "quantile"], float]:
+    """('none', 0), ('absolute', 0.02) or ('quantile', 0.4) of a lambda as written in the configuration."""
+    if text == "none":
+        return "none", 0.0
+    kind: Literal["absolute", "quantile"] = "quantile" if text.startswith("q") else "absolute"
+    if not re.fullmatch(r"q?\d*\.?\d+", text):  # it becomes part of file names
+        raise ValueError(f"lambda {text!r}: expected none, a number such as 0.02, or a quantile such as q0.4")
+    number = float(text.removeprefix("q"))
+    if kind == "quantile" and not 0 <= number < 1:
+        raise ValueError(f"lambda {text!r}: a quantile lies in [0, 1)")
+    return kind, number
+
+
+def _lambda_text(value: Any) -> Any:
+    """A lambda as text: YAML reads an unquoted 0.02 as a number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = format(Decimal(repr(value)), "f")
+    if isinstance(value, str):
+        parse_lambda(value)
+    return value
+
+
+Lambda = Annotated[str, BeforeValidator(_lambda_text), WithJsonSchema({"type": ["string", "number"]})]
+EncoderSpec = Annotated[str, WithJsonSchema({"type": ["string", "null"]})]
+Skill = Literal["recontextualization", "attribute_editing", "art_style", "accessorization"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+def _partial(info: ValidationInfo) -> bool:
+    """True while a script reads the part of the configuration that its rule passed: the rest is then defaults."""
+    return bool(info.context and info.context.get("partial"))
+
+
+class Compute(Section):
+    """How a process computes. Nothing here changes what is computed, beyond rounding."""
+
+    threads: Positive = Field(1, description="CPU threads of one process; two processes of one thread beat one of two")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where models run; auto takes CUDA if there is one")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="autocast precision of training and sampling")
+
+
+class Models(Section):
+    """Model folders (save_pretrained layout) or hub ids. Tiny ones are shipped under resources/models."""
+
+    base: str = Field("resources/models/base", description="text-to-image base: a diffusers folder or hub id (pixel or latent)")
+    super_resolution: str | None = Field("resources/models/super_resolution", description="super-resolution stage, or null for none")
+    captioner: str = Field("resources/models/captioner", description="transformers image-to-text model")
+
+
+class Pages(Section):
+    """Where web pages come from, and the limits for hostile input."""
+
+    format: Literal["world", "obelics", "webdataset", "folders", "auto"] = Field("world", description="world: rendered pages; obelics: parquet; webdataset: tars; folders: one folder of pictures a subject; auto: each path by what it is")
+    path: list[str] = Field(default_factory=list, description="files or folders to read (unused for format world)")
+    parts: Positive = Field(2, description="parallel parts of mining, captions and prompts; pages are dealt by a hash of their URL")
+    image_size: Positive = Field(64, description="pixels: shorter side to which kept pictures are reduced (never enlarged)")
+    max_images_per_page: Positive = Field(50, description="pictures read of one page; the rest is dropped with reason page_full")
+    max_pixels: Positive = Field(40_000_000, description="largest picture that is decoded, width x height")
+    max_alt_text: Positive = Field(300, description="characters kept of an alt text, after stripping tags")
+
+
+class World(Section):
+    """The procedural world behind the embedded default."""
+
+    subjects: Positive = Field(112, description="single-subject web pages, the ones that mining should keep")
+    mixed: int = Field(20, ge=0, description="pages with several subjects")
+    near_duplicates: int = Field(14, ge=0, description="pages with one shot again and again")
+    too_few: int = Field(14, ge=0, description="pages with fewer than 3 pictures")
+    broken: int = Field(10, ge=0, description="pages whose pictures are mostly broken files")
+    exact_duplicates: int = Field(10, ge=0, description="pages that repeat the same bytes")
+
+
+class Mining(Section):
+    """Clusters from pages (section 4)."""
+
+    encoder: str = Field("open_clip:local-dir:resources/models/clip", description="image encoder: open_clip:MODEL/PRETRAINED, open_clip:local-dir:FOLDER or transformers:ID_OR_FOLDER")
+    min_images: Positive = Field(3, description="pages with fewer usable pictures are dropped")
+    max_images: Positive = Field(10, description="pictures used of one cluster (the paper's experts see 3-10)")
+    similarity: tuple[float, float] = Field((0.55, 0.96), description="band of the mean pairwise cosine that is kept; it belongs to the encoder (paper: 0.82 to 0.98 with CLIP ViT-L/14)")
+    batch_size: Positive = Field(256, description="pictures a forward pass of the encoder")
+
+    @field_validator("similarity")
+    @classmethod
+    def _band(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not -1 <= value[0] < value[1] <= 1:
+            raise ValueError(f"similarity: {list(value)}, expected two rising numbers in [-1, 1]")
+        return value
+
+    @model_validator(mode="after")
+    def _images(self, info: ValidationInfo) -> Mining:
+        if not _partial(info) and self.min_images > self.max_images:
+            raise ValueError(f"min_images: {self.min_images}, expected at most max_images ({self.max_images})")
+        return self
+
+
+class Captions(Section):
+    """Captioner settings."""
+
+    batch_size: Positive = Field(32, description="pictures a forward pass; rows never depend on it beyond rounding")
+    max_new_tokens: Positive = Field(24, description="longest caption, tokens")
+
+
+class Language(Section):
+    """The language stage: refined captions and unseen prompts."""
+
+    backend: Literal["grammar", "transformers", "openai"] = Field("grammar", description="grammar: deterministic, no model; transformers: local instruct model; openai: any OpenAI-compatible server")
+    model: str = Field("", description="model folder or hub id (transformers) or model name (openai)")
+    base_url: str = Field("", description="address of the OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1")
+    api_key_variable: str = Field("OPENAI_API_KEY", description="environment variable that holds the server's key")
+    max_retries: int = Field(2, ge=0, description="further attempts when an answer does not fit the schema, before the grammar writes the row")
+    temperature: float = Field(0.7, ge=0, description="sampling temperature of the model's answers")
+    max_new_tokens: Positive = Field(200, description="longest answer, tokens")
+    prompts_per_subject: Positive = Field(8, description="unseen prompts a subject")
+    skills: dict[Skill, Fraction] = Field(
+        default_factory=lambda: {"recontextualization": 0.5, "attribute_editing": 0.15, "art_style": 0.15, "accessorization": 0.2},
+        description="share of each skill among the prompts",
+    )
+
+    @model_validator(mode="after")
+    def _backend_is_named(self, info: ValidationInfo) -> Language:
+        if not _partial(info) and self.backend != "grammar" and not self.model:
+            raise ValueError(f"model: empty, but backend is {self.backend!r}; name the instruct model")
+        if not _partial(info) and self.backend == "openai" and not self.base_url:
+            raise ValueError("base_url: empty, but backend is 'openai'; give the server's address")
+        if not sum(self.skills.values()) > 0:
+            raise ValueError(f"skills: {self.skills}, expected at least one share above 0")
+        return self
+
+
+class Experts(Section):
+    """Per-subject experts: Eq. 4, then samples for the subject's unseen prompts."""
+
+    method: Literal["full", "lora"] = Field("full", description="fine-tune all of the UNet, or LoRA on linear and convolution layers")
+    lora_rank: Positive = Field(8, description="rank of the LoRA factors")
+    steps: Positive = Field(60, description="optimiser steps (paper: 500)")
+    batch_size: Positive = Field(4, description="images a step")
+    learning_rate: float = Field(3e-4, gt=0, description="Adafactor, fixed rate (paper: 1e-5)")
+    num_inference_steps: Positive = Field(24, description="DDPM steps of a sample")
+    guidance_scale: float = Field(3.0, ge=0, description="classifier-free guidance weight (paper: 30)")
+    dynamic_thresholding: bool = Field(True, description="Imagen's dynamic thresholding of x_0 (pixel bases only)")
+    samples_per_prompt: Positive = Field(1, description="samples drawn for each prompt")
+    shards: Positive = Field(4, description="jobs; a subject's shard is a stable hash of its id")
+    keep: bool = Field(False, description="keep the experts' weights (they are discarded otherwise)")
+
+
+class Filtering(Section):
+    """G: the samples whose delta-CLIP exceeds lambda (Eq. 6)."""
+
+    encoder: str = Field("open_clip:local-dir:resources/models/clip", description="CLIP that scores samples; needs both towers")
+    grid: list[Lambda] = Field(
+        default_factory=lambda: ["none", "q0.4", "q0.8"],
+        description="lambdas of the ablation: none (all samples), a raw cosine such as 0.02, or qX: the X quantile of this run's own deltas",
+    )
+    default: Lambda = Field("q0.4", description="the lambda of the main results; a member of grid")
+
+    @field_validator("grid")
+    @classmethod
+    def _grid(cls, value: list[str]) -> list[str]:
+        if len({parse_lambda(item) for item in value}) != len(value) or not value:
+            raise ValueError(f"grid: {value}, expected at least one lambda, each once")
+        return value
+
+    @model_validator(mode="after")
+    def _default_in_grid(self, info: ValidationInfo) -> Filtering:
+        if not _partial(info) and self.default not in self.grid:
+            raise ValueError(f"default: {self.default!r} is not in grid {self.grid}; add it there")
+        return self
+
+
+class Apprentice(Section):
+    """The apprentice: Eq. 5, trained on G."""
+
+    steps: Positive = Field(900, description="optimiser steps (paper: 150,000)")
+    subjects_per_batch: Positive = Field(8, description="subjects a step; their demonstrations are encoded once")
+    targets_per_subject: Positive = Field(4, description="samples a subject and step that share the demonstrations")
+    demonstrations: Positive = Field(3, description="demonstrations a subject in training")
+    learning_rate: float = Field(4e-4, gt=0, description="Adafactor rate of the layers that come from the base (paper: 1e-4)")
+    new_layer_learning_rate: float = Field(1e-3, gt=0, description="Adafactor rate of the new attention layers")
+    drop_text: Fraction = Field(0.05, description="probability of dropping the text of a target, for guidance")
+    drop_demonstrations: Fraction = Field(0.05, description="probability of dropping the demonstrations of a target")
+    drop_both: Fraction = Field(0.08, description="probability of dropping both")
+    initialization: Literal["zero", "random"] = Field("zero", description="output projections of the new layers: zero (starts as the base exactly) or random (paper)")
+    attention_head_dim: Positive = Field(32, description="channels of a head in the new attention layers")
+    ema_decay: Fraction = Field(0.995, description="decay of the averaged weights that are saved")
+    warmup_steps: int = Field(50, ge=0, description="linear warm-up of the rates")
+    checkpoint_every: Positive = Field(200, description="steps between checkpoints, from which a killed run resumes exactly")
+
+    @model_validator(mode="after")
+    def _drops(self, info: ValidationInfo) -> Apprentice:
+        total = self.drop_text + self.drop_demonstrations + self.drop_both
+        if not _partial(info) and total > 1:
+            raise ValueError(f"drop_text + drop_demonstrations + drop_both: {total:g}, expected at most 1")
+        return self
+
+
+class Baselines(Section):
+    """DreamBooth per subject, and Dream-SuTI."""
+
+    dreambooth_steps: Positive = Field(80, description="DreamBooth optimiser steps")
+    dreambooth_learning_rate: float = Field(3e-4, gt=0, description="DreamBooth Adafactor rate")
+    dreambooth_batch_size: Positive = Field(4, description="images a step")
+    prior_preservation: bool = Field(False, description="DreamBooth's prior preservation loss, on pictures of the class drawn by the base")
+    prior_images: Positive = Field(16, description="class pictures for prior preservation")
+    dream_suti_steps: Positive = Field(40, description="Dream-SuTI optimiser steps (paper: 500)")
+    dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
+
+
+class Evaluation(Section):
+    """Benchmarks and metrics."""
+
+    benchmark: Literal["world", "dreambench", "folders"] = Field("world", description="world: unseen rendered subjects; dreambench: a clone of google/dreambooth; folders: one folder of pictures a subject with class names from folder names")
+    path: str = Field("", description="the clone's `dataset` folder, or the folder of subject folders (unused for world)")
+    subjects: Positive = Field(30, description="benchmark subjects used, in order")
+    prompts_per_subject: Positive = Field(25, description="prompts a subject for base, SuTI and real images, spread evenly over the templates")
+    ablation_prompts_per_subject: Positive = Field(6, description="prompts a subject for the lambda and demonstration curves, DreamBooth and Dream-SuTI")
+    images_per_prompt: Positive = Field(1, description="pictures a prompt (paper: 4)")
+    demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
+    demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
+    num_inference_steps: Positive = Field(24, description="DDPM steps")
+    guidance_scale: float = Field(3.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
+    dynamic_thresholding: bool = Field(True, description="Imagen's dynamic thresholding of x_0 (pixel bases only)")
+    encoders: dict[Literal["dino", "clip_i", "clip_t"], EncoderSpec] = Field(
+        default_factory=lambda: {
+            "dino": "transformers:resources/models/dino",
+            "clip_i": "open_clip:local-dir:resources/models/clip",
+            "clip_t": "open_clip:local-dir:resources/models/clip",
+        },
+        description="encoder of each metric; null leaves the metric out, and its column stays empty",
+    )
+    probe: str | None = Field("resources/models/probe", description="probe networks that know the world's truth, or null where there is no truth")
+    bootstrap: Positive = Field(1000, description="bootstrap resamples over subjects for the 95 % intervals")
+
+    @field_validator("encoders", mode="before")
+    @classmethod
+    def _encoders(cls, value: Any) -> Any:
+        """Drop metrics set to null: overlays are merged into the default, so a key can be emptied but not removed."""
+        return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value
+
+
+class TrainModels(Section):
+    """Training of the shipped models (`make models`). Steps at the given batch sizes."""
+
+    base_steps: Positive = Field(9500, description="text-to-image UNet: optimiser steps")
+    base_batch_size: Positive = Field(48, description="images a step")
+    base_learning_rate: float = Field(1e-3, gt=0, description="peak rate of Muon and AdamW")
+    compile: bool = Field(True, description="torch.compile the text-to-image UNet (needs a C++ compiler)")
+    super_resolution_steps: Positive = Field(900, description="super-resolution UNet: steps at batch 32")
+    clip_steps: Positive = Field(1100, description="CLIP: steps at batch 128")
+    captioner_steps: Positive = Field(1800, description="captioner: steps at batch 64")
+    dino_steps: Positive = Field(700, description="DINO-like encoder: steps at batch 128")
+    probe_steps: Positive = Field(850, description="probe networks: steps at batch 128")
+
+
+class Config(Section):
+    """Open SuTI reproduction: one configuration for the whole workflow."""
+
+    seed: int = Field(0, ge=0, description="root of every random draw")
+    results: str = Field("results", description="folder of all artifacts")
+    compute: Compute = Compute()
+    models: Models = Models()
+    pages: Pages = Pages()
+    world: World = World()
+    mining: Mining = Mining()
+    captions: Captions = Captions()
+    language: Language = Language()
+    experts: Experts = Experts()
+    filtering: Filtering = Filtering()
+    apprentice: Apprentice = Apprentice()
+    baselines: Baselines = Baselines()
+    evaluation: Evaluation = Evaluation()
+    train_models: TrainModels = TrainModels()
+
+    @model_validator(mode="after")
+    def _pages_have_a_path(self, info: ValidationInfo) -> Config:
+        if _partial(info):
+            return self
+        if self.pages.format != "world" and not self.pages.path:
+            raise ValueError(f"pages.path: empty, but pages.format is {self.pages.format!r}; name the files or folders to read")
+        if self.evaluation.benchmark != "world" and not self.evaluation.path:
+            raise ValueError(f"evaluation.path: empty, but evaluation.benchmark is {self.evaluation.benchmark!r}; name the folder")
+        return self

@@ -1,0 +1,327 @@
+"""Tables 1 to 3 of the paper with our numbers beside the published ones, as CSV, LaTeX and PNG.
+
+A cell of a system that was not run stays empty; nothing is filled in from elsewhere.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from suti.evaluation import published
+from suti.evaluation.bootstrap import common_pairs, difference, summarise
+from suti.evaluation.metrics import METRICS, SCORES, SIMILARITIES
+from suti.figures.style import GREY, INK, METRIC_NAMES, RC
+
+HUMAN = (*SCORES, "overall")
+MINUS = "\u2212"
+Runs = Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: ``frame`` holds the numbers (the CSV); ``groups`` the columns to print under each heading.
+
+    A column to print is (subheading, column of the frame, whether it has an interval).
+    """
+
+    title: str
+    frame: pd.DataFrame
+    groups: Sequence[tuple[str, Sequence[tuple[str, str, bool]]]]
+    note: str
+
+
+def _row(method: str, run: str | None, runs: Runs, metrics: Sequence[str], bootstrap: int, seed: int) -> dict:
+    row: dict = {"method": method, "run": run if run in runs else None}
+    summary = summarise(runs[run], bootstrap, seed) if run in runs else {}
+    for metric in metrics:
+        values = summary.get(metric, {})
+        row |= {
+            metric: values.get("mean"),
+            f"{metric}_low": values.get("low"),
+            f"{metric}_high": values.get("high"),
+        }
+    frame = runs.get(run) if run else None
+    row["n_subjects"] = frame["subject_id"].nunique() if frame is not None else None
+    row["n_images"] = len(frame) if frame is not None else None
+    return row
+
+
+def _system(method: str) -> str:
+    """Our row for a published method: our DreamBooth stands beside the paper's on Imagen, a pixel base like
+    ours."""
+    return method.removesuffix(" (Imagen)")
+
+
+def _frame(rows: list[dict]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows)
+    texts = [name for name in ("method", "run", "published_as") if name in frame]
+    counts = [name for name in ("n_subjects", "n_images") if name in frame]
+    numbers = [name for name in frame if name not in texts]
+    frame[numbers] = frame[numbers].astype("float64")
+    return frame.astype({name: "Int64" for name in counts})
+
+
+def _ours_and_published(metrics: Sequence[str]) -> list[tuple[str, list[tuple[str, str, bool]]]]:
+    return [(METRIC_NAMES[m], [("ours", m, True), ("paper", f"published_{m}", False)]) for m in metrics]
+
+
+def table1(runs: Runs, suti_run: str, bootstrap: int, seed: int) -> Table:
+    """Table 1: DINO, CLIP-I and CLIP-T, each system on all of its pictures.
+
+    Args:
+        runs: table 'image_metrics' by run.
+        suti_run: the run of the main result, 'suti-{lambda}-k{k}'.
+    """
+    systems = {"Real images": "real", "DreamBooth": "dreambooth", "SuTI": suti_run}
+    rows = []
+    for line in (*published.TABLE_1, None):
+        method = _system(line.method) if line else "Base (text only)"
+        row = _row(method, systems.get(method) if line else "base", runs, SIMILARITIES, bootstrap, seed)
+        row |= {f"published_{m}": getattr(line, m) if line else None for m in SIMILARITIES}
+        rows.append(row)
+    groups = [
+        *_ours_and_published(SIMILARITIES),
+        ("Ours on", [("subjects", "n_subjects", False), ("images", "n_images", False)]),
+    ]
+    note = (
+        "Ours: mean over subjects [95 % bootstrap interval over subjects], measured with the encoders of "
+        "this configuration. "
+        "Paper: DreamBench with DINO ViT-S/16 and CLIP; its first DreamBooth fine-tunes Imagen, ours our "
+        "base."
+    )
+    return Table("Table 1. Similarity to the subject and to the prompt", _frame(rows), groups, note)
+
+
+def votes(image_metrics: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:
+    """'image_metrics' with subject, text and realism as votes: 1 if the score reaches its threshold, else
+    0."""
+    passed = {
+        score: (image_metrics[score] >= thresholds[score]).astype(float).where(image_metrics[score].notna())
+        for score in SCORES
+        if score in thresholds
+    }
+    return image_metrics.assign(**passed)
+
+
+def table2(
+    runs: Runs,
+    suti_run: str,
+    thresholds: Mapping[str, float],
+    seconds: Mapping[str, float],
+    bootstrap: int,
+    seed: int,
+) -> Table:
+    """Table 2: shares of pictures that pass in subject, text, realism and all three, beside the paper's,
+    and the time.
+
+    Args:
+        runs: table 'image_metrics' by run.
+        suti_run: the run of the main result.
+        thresholds: the probe's, for each of the three scores; empty where there is no probe.
+        seconds: seconds a subject by run.
+    """
+    runs = {run: votes(frame, thresholds) for run, frame in runs.items()}
+    systems = {"DreamBooth": "dreambooth", "SuTI": suti_run}
+    extra = {"Base (text only)": "base", "Real images": "real"}
+    rows = []
+    for line in published.TABLE_2:
+        method = _system(line.method)
+        rows.append(_human_row(method, systems.get(method), line, runs, bootstrap, seed))
+    for method, run in extra.items():
+        rows.append(_human_row(method, run, None, runs, bootstrap, seed))
+    for row in rows:
+        row["seconds"] = seconds.get(row["run"]) if row["run"] else None
+    groups = [
+        ("Seconds a subject", [("ours", "seconds", False), ("paper", "published_seconds", False)]),
+        *_ours_and_published(HUMAN),
+    ]
+    note = (
+        "Ours: share of pictures that pass the probe's thresholds [95 % bootstrap interval over "
+        "subjects]; the probe knows "
+        "the world's truth and replaces the raters. Paper: votes of people on DreamBench-v2. Overall: "
+        "all three pass, per picture."
+    )
+    return Table("Table 2. Subject, text and realism", _frame(rows), groups, note)
+
+
+def table3(runs: Runs, suti_run: str, thresholds: Mapping[str, float], bootstrap: int, seed: int) -> Table:
+    """Table 3: DreamBooth, SuTI and Dream-SuTI on the pictures' prompts that all of them have."""
+    systems = {"DreamBooth": "dreambooth", "SuTI": suti_run, "Dream-SuTI": "dream-suti"}
+    shared = common_pairs({run: votes(runs[run], thresholds) for run in systems.values() if run in runs})
+    methods = {_system(line.method): line for line in published.TABLE_3}
+    rows = [
+        _human_row(method, systems[method], line, shared, bootstrap, seed) for method, line in methods.items()
+    ]
+    for row in rows:
+        del row["published_seconds"]
+    groups = [
+        *_ours_and_published(HUMAN),
+        ("Ours on", [("subjects", "n_subjects", False), ("images", "n_images", False)]),
+    ]
+    note = (
+        "Ours: share of pictures that pass the probe's thresholds [95 % interval], on the prompts that "
+        "all three systems drew. "
+        "Paper: votes of people on DreamBench-v2."
+    )
+    return Table("Table 3. Fine-tuning the apprentice on one subject", _frame(rows), groups, note)
+
+
+def _human_row(
+    method: str, run: str | None, line: published.Human | None, runs: Runs, bootstrap: int, seed: int
+) -> dict:
+    row = _row(method, run, runs, HUMAN, bootstrap, seed)
+    row |= {f"published_{m}": getattr(line, m) if line else None for m in ("seconds", *HUMAN)}
+    return row
+
+
+def differences(runs: Runs, suti_run: str, suti_without: str, bootstrap: int, seed: int) -> Table:
+    """Paired differences between systems, on the prompts that both drew, with intervals over subjects."""
+    pairs = [
+        ("SuTI - base", suti_run, "base"),
+        ("SuTI - SuTI without demonstrations", suti_run, suti_without),
+        ("SuTI - DreamBooth", suti_run, "dreambooth"),
+        ("Dream-SuTI - SuTI", "dream-suti", suti_run),
+        ("real images - SuTI", "real", suti_run),
+    ]
+    rows = []
+    for name, first, second in pairs:
+        if first not in runs or second not in runs or not _overlap(runs[first], runs[second]):
+            continue
+        row: dict = {"method": name, "run": f"{first} - {second}"}
+        values = difference(runs[first], runs[second], bootstrap, seed)
+        for metric in METRICS:
+            row |= {
+                metric: values[metric]["mean"],
+                f"{metric}_low": values[metric]["low"],
+                f"{metric}_high": values[metric]["high"],
+            }
+        shared = common_pairs({"first": runs[first], "second": runs[second]})["first"]
+        rows.append(row | {"n_subjects": shared["subject_id"].nunique(), "n_images": len(shared)})
+    groups = [(METRIC_NAMES[m], [("", m, True)]) for m in (*HUMAN, *SIMILARITIES)]
+    groups.append(("On", [("subjects", "n_subjects", False), ("images", "n_images", False)]))
+    note = (
+        "Mean difference on the same subjects and prompts [95 % bootstrap interval over subjects]; an "
+        "interval without 0 is a difference."
+    )
+    columns = [
+        "method",
+        "run",
+        *[m + end for m in METRICS for end in ("", "_low", "_high")],
+        "n_subjects",
+        "n_images",
+    ]
+    frame = _frame(rows) if rows else pd.DataFrame(columns=columns)
+    return Table("Paired differences between systems", frame, groups, note)
+
+
+def _overlap(first: pd.DataFrame, second: pd.DataFrame) -> bool:
+    keys = ["subject_id", "prompt_id", "image_index"]
+    return len(first.merge(second, on=keys, how="inner")) > 0
+
+
+def cell(row: Mapping, column: str, with_interval: bool) -> str:
+    """A printed cell: '' where there is no value, '.741 [.702, .778]' with an interval."""
+    value = row[column]
+    if pd.isna(value):
+        return ""
+    if column in ("n_subjects", "n_images"):
+        return f"{int(value)}"
+    if "seconds" in column:
+        return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+    if not with_interval:
+        two = column.removeprefix("published_") in HUMAN  # the paper prints two decimals of its votes
+        return _decimal(value, 2 if two else 3)
+    return f"{_decimal(value)} [{_decimal(row[f'{column}_low'])}, {_decimal(row[f'{column}_high'])}]"
+
+
+def _decimal(value: float, places: int = 3) -> str:
+    text = f"{round(value, places) + 0.0:.{places}f}"  # + 0.0 makes -0.0 positive
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
+
+
+def to_latex(table: Table) -> str:
+    """LaTeX of a table (booktabs): one heading over the columns of each group."""
+    columns = [column for _, group in table.groups for column in group]
+    heads = [rf"\multicolumn{{{len(group)}}}{{c}}{{{_tex(name)}}}" for name, group in table.groups]
+    rules, start = [], 2
+    for _, group in table.groups:
+        rules.append(rf"\cmidrule(lr){{{start}-{start + len(group) - 1}}}")
+        start += len(group)
+    lines = [
+        rf"% {table.title}. {published.SOURCE}",
+        rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
+        r"\toprule",
+        " & ".join(["", *heads]) + r" \\",
+        " ".join(rules),
+    ]
+    if any(sub for sub, _, _ in columns):
+        lines.append(" & ".join(["Method", *(_tex(sub) for sub, _, _ in columns)]) + r" \\")
+    lines.append(r"\midrule")
+    for row in table.frame.to_dict("records"):
+        cells = [_tex(cell(row, column, interval)) for _, column, interval in columns]
+        lines.append(" & ".join([_tex(row["method"]), *cells]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _tex(text: str) -> str:
+    for character in "&%#_":
+        text = text.replace(character, "\\" + character)
+    return text.replace(" - ", " $-$ ").replace("[-", "[$-$").replace(", -", ", $-$")
+
+
+def draw(table: Table) -> Figure:
+    """The table as a figure in the manner of booktabs; close it after saving."""
+    columns = [column for _, group in table.groups for column in group]
+    rows = [
+        [cell(row, column, interval) for _, column, interval in columns]
+        for row in table.frame.to_dict("records")
+    ]
+    rows = [[text.replace("-", MINUS) for text in cells] for cells in rows]
+    names = [name.replace(" - ", f" {MINUS} ") for name in table.frame["method"]]
+    widths = [max([len(sub) + 1, *(len(r[i]) for r in rows), 5]) + 2 for i, (sub, _, _) in enumerate(columns)]
+    for name, group in table.groups:  # a heading must fit over its columns
+        first = columns.index(group[0])
+        short = len(name) + 2 - sum(widths[first : first + len(group)])
+        widths[first] += max(0, short)
+    left = max([len(name) for name in names] + [6]) + 2
+    em, line = 0.083, 0.27
+    note = textwrap.wrap(table.note, int((left + sum(widths)) * 1.32))
+    width, height = (left + sum(widths)) * em + 0.3, (len(rows) + 2) * line + 0.75 + 0.15 * len(note)
+    with plt.rc_context(RC):
+        fig = plt.figure(figsize=(width, height))
+        axes = fig.add_axes((0.15 / width, 0, 1 - 0.3 / width, 1))
+        axes.set(xlim=(0, left + sum(widths)), ylim=(0, height))
+        axes.axis("off")
+        edges = [left + sum(widths[:i]) for i in range(len(widths) + 1)]
+        y = height - 0.32
+        axes.text(0, y, table.title, fontsize=12, fontweight="bold", va="center")
+        y -= 0.24
+        axes.plot((0, edges[-1]), (y, y), color=INK, lw=1.4)
+        for name, group in table.groups:
+            first = columns.index(group[0])
+            a, b = edges[first], edges[first + len(group)]
+            axes.text(
+                (a + b) / 2, y - line / 2, name, ha="center", va="center", fontweight="bold", fontsize=10
+            )
+            axes.plot((a + 0.8, b - 0.8), (y - line, y - line), color=GREY, lw=0.6)
+        for i, (sub, _, _) in enumerate(columns):
+            axes.text(edges[i + 1] - 1, y - 1.5 * line, sub, ha="right", va="center", fontsize=9, color=GREY)
+        y -= 2 * line
+        axes.plot((0, edges[-1]), (y, y), color=INK, lw=0.8)
+        for name, cells in zip(names, rows, strict=True):
+            axes.text(0, y - line / 2, name, va="center", fontsize=10)
+            for i, text in enumerate(cells):
+                colour = GREY if columns[i][1].startswith("published") else INK
+                axes.text(
+                    edges[i + 1] - 1, y - line / 2, text, ha="right", va="center", fontsize=10, color=colour
+                )
+            y -= line
+        axes.plot((0, edges[-1]), (y, y), color=INK, lw=1.4)
+        axes.text(0, y - 0.09, "\n".join(note), va="top", fontsize=8, color=GREY)
+    return fig

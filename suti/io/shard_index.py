@@ -1,0 +1,61 @@
+"""Random access to the pictures of a tar shard, without reading the shard into memory."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from suti.io.shards import decode_rgb
+
+
+class ShardIndex(Mapping[str, bytes]):
+    """Encoded pictures of a shard by key (the member's name without extension), read from disk when asked
+    for.
+
+    With ``only``, other keys are left out of the index. Use ``picture(key)`` for uint8 ``(H, W, 3)``. Only
+    for shards that the pipeline wrote itself.
+
+    Raises:
+        ValueError: the file is not a readable tar.
+        KeyError: no such picture (names the shard).
+    """
+
+    def __init__(self, path: str | Path, only: Container[str] | None = None) -> None:
+        self.path = Path(path)
+        self._places: dict[str, tuple[int, int]] = {}
+        try:
+            with tarfile.open(path, "r:") as tar:
+                for info in tar:
+                    key = info.name.rsplit(".", 1)[0]
+                    if info.isfile() and (only is None or key in only):
+                        self._places[key] = (info.offset_data, info.size)
+        except tarfile.TarError as error:
+            raise ValueError(
+                f"{path}: not a readable tar shard ({error}); delete it and run again"
+            ) from error
+
+    def __getitem__(self, key: str) -> bytes:
+        if key not in self._places:
+            raise KeyError(
+                f"{self.path}: no picture {key!r} among {len(self._places)}; delete the shard and run again"
+            )
+        offset, size = self._places[key]
+        with self.path.open("rb") as stream:
+            stream.seek(offset)
+            return stream.read(size)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._places
+
+    def picture(self, key: str) -> np.ndarray:
+        """uint8 ``(H, W, 3)`` of a picture."""
+        return decode_rgb(self[key])

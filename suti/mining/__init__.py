@@ -1,0 +1,1 @@
+"""Mining (section 4): from web pages to clusters of pictures of one subject."""

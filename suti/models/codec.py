@@ -1,0 +1,70 @@
+"""Between pictures and what a base's UNet works on: pixels, patches of pixels, or a VAE's latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+
+
+class Codec(Protocol):
+    """Invertible (pixels) or near-invertible (VAE) map; ``factor`` is pixels a cell of the UNet's input."""
+
+    factor: int
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures ``(B, 3, H, W)`` in [-1, 1] to UNet inputs ``(B, C, H / factor, W / factor)``."""
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """UNet inputs to pictures ``(B, 3, H, W)`` in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class PixelCodec:
+    """Pixel space, as in Imagen: a UNet of ``3 p**2`` input channels works on p x p patches (p = 1: plain pixels)."""
+
+    factor: int = 1
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures ``(B, 3, H, W)`` to ``(B, 3 p**2, H / p, W / p)``; exact."""
+        return F.pixel_unshuffle(images, self.factor)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Inverse of ``encode``, clamped to [-1, 1]."""
+        return F.pixel_shuffle(latents, self.factor).clamp(-1, 1)
+
+
+@dataclass(frozen=True)
+class LatentCodec:
+    """Latent space, as in Stable Diffusion: a diffusers ``AutoencoderKL`` and its scaling factor."""
+
+    vae: Any
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent cell: 2 for each down-sampling of the VAE."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Mean of the VAE's posterior, scaled. The mean, not a draw: an expert's data are then fixed."""
+        with torch.no_grad():
+            return self.vae.encode(images.to(self.vae.dtype)).latent_dist.mean * self.vae.config.scaling_factor
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Pictures in [-1, 1]."""
+        with torch.no_grad():
+            return self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.float().clamp(-1, 1)
+
+
+def pixel_patch(in_channels: int) -> int:
+    """Patch side p of a pixel-space UNet with ``3 p**2`` input channels.
+
+    Raises:
+        ValueError: the number of channels is not 3 times a square, so the UNet is not one of pixel space.
+    """
+    patch = round((in_channels / 3) ** 0.5)
+    if 3 * patch**2 != in_channels:
+        raise ValueError(f"in_channels: {in_channels}, expected 3 p**2 (3, 12, 48, ...) for a pixel base without a VAE")
+    return patch

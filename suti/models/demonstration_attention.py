@@ -1,0 +1,114 @@
+"""New attention over the demonstrations, and its place in a diffusers UNet (section 3; Re-Imagen, arXiv 2209.14491).
+
+``DemonstrationAttention`` is the new layer. ``DemonstrationProcessor`` puts it behind an attention module's own
+processor, diffusers' extension point: the module's output gains what the new layer reads from the demonstrations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+Initialization = Literal["zero", "random"]
+KeysValues = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass
+class Demonstrations:
+    """What the new layers read in one forward pass of the UNet: ``subjects`` subjects with k demonstrations each.
+
+    Attributes:
+        keys_values: for each attention module's name, keys and values ``(subjects, heads, k * tokens, head_dim)``.
+        present: ``(B,)`` of 0 and 1: whether a row of the batch sees its demonstrations; rows are subject-major, so
+            ``B = subjects * rows a subject``. None: all rows do.
+    """
+
+    keys_values: dict[str, KeysValues] = field(default_factory=dict)
+    present: torch.Tensor | None = None
+
+    def with_present(self, present: torch.Tensor | None) -> Demonstrations:
+        """The same keys and values with another ``present``."""
+        return Demonstrations(self.keys_values, present)
+
+
+class DemonstrationAttention(nn.Module):
+    """Cross-attention from the UNet's tokens to the demonstrations' tokens; permutation-invariant over both."""
+
+    def __init__(self, query_dim: int, source_dim: int, head_dim: int, initialization: Initialization) -> None:
+        super().__init__()
+        self.heads = max(1, query_dim // head_dim)
+        inner = self.heads * head_dim
+        self.norm_query = nn.LayerNorm(query_dim)
+        self.norm_source = nn.LayerNorm(source_dim)
+        self.to_q = nn.Linear(query_dim, inner, bias=False)
+        self.to_k = nn.Linear(source_dim, inner, bias=False)
+        self.to_v = nn.Linear(source_dim, inner, bias=False)
+        self.to_out = nn.Linear(inner, query_dim)
+        if initialization == "zero":
+            nn.init.zeros_(self.to_out.weight)
+        nn.init.zeros_(self.to_out.bias)
+
+    def keys_values(self, source: torch.Tensor) -> KeysValues:
+        """Keys and values ``(S, heads, M, head_dim)`` of the demonstrations' features ``(S, M, source_dim)``."""
+        source = self.norm_source(source)
+        keys, values = self.to_k(source), self.to_v(source)
+        return tuple(x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (keys, values))  # type: ignore[return-value]
+
+    def forward(self, hidden: torch.Tensor, keys_values: KeysValues, present: torch.Tensor | None) -> torch.Tensor:
+        """What ``hidden`` ``(B, N, query_dim)`` reads; 0 for rows whose ``present`` is 0.
+
+        ``B`` is a multiple of the number S of subjects. Rows of one subject are folded into its queries, so the keys
+        and values of a subject are neither copied nor computed again for each row.
+        """
+        keys, values = keys_values
+        subjects, rows = keys.shape[0], hidden.shape[0] // keys.shape[0]
+        queries = self.to_q(self.norm_query(hidden))
+        queries = queries.reshape(subjects, rows * hidden.shape[1], self.heads, -1).transpose(1, 2)
+        read = F.scaled_dot_product_attention(queries, keys.to(queries.dtype), values.to(queries.dtype))
+        out = self.to_out(read.transpose(1, 2).reshape(hidden.shape[0], hidden.shape[1], -1))
+        return out if present is None else out * present.to(out.dtype)[:, None, None]
+
+
+class DemonstrationProcessor(nn.Module):
+    """An attention processor that adds ``DemonstrationAttention`` to what the module's own processor gives.
+
+    ``inner`` is the module's former processor. ``layer`` is None for self-attention and for modules that are only
+    recorded. Conditions come through ``cross_attention_kwargs``: ``demonstrations`` (a ``Demonstrations``), or
+    ``record``, a dict that takes this module's input tokens while the demonstrations themselves are encoded.
+    """
+
+    def __init__(self, name: str, inner: Callable[..., torch.Tensor], layer: DemonstrationAttention | None) -> None:
+        super().__init__()
+        self.name = name
+        self.layer = layer
+        self._inner = [inner]  # in a list: an inner nn.Module would change the base's parameter names
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+        demonstrations: Demonstrations | None = None,
+        record: dict[str, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Output of the attention module, ``hidden_states``' shape: tokens ``(B, N, C)`` or maps ``(B, C, H, W)``."""
+        out = self._inner[0](
+            attn, hidden_states, encoder_hidden_states=encoder_hidden_states, attention_mask=attention_mask, temb=temb
+        )
+        if self.layer is None and record is None:
+            return out
+        is_map = hidden_states.ndim == 4
+        tokens = hidden_states.flatten(2).transpose(1, 2) if is_map else hidden_states
+        if record is not None:
+            record[self.name] = tokens
+        if demonstrations is None or self.layer is None or self.name not in demonstrations.keys_values:
+            return out
+        read = self.layer(tokens, demonstrations.keys_values[self.name], demonstrations.present)
+        return out + (read.transpose(1, 2).reshape(out.shape) if is_map else read)

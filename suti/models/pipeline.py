@@ -1,0 +1,182 @@
+"""``SuTIPipeline``: the user's one object. Draws a subject from a few demonstrations, with no fine-tuning.
+
+>>> pipe = SuTIPipeline.from_pretrained("results/apprentice/q0.4")
+>>> pipe("a teapot in the snow", demonstrations=[(picture, "a teapot"), ...]).images[0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, ImagePipelineOutput, UNet2DConditionModel
+from PIL import Image
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from suti.diffusion.sampling import guide, sample_ddpm, sampling_scheduler
+from suti.images import centre_crop_square
+from suti.models.apprentice_unet import ApprenticeUNet
+from suti.models.base import BaseModel
+from suti.models.demonstration_attention import Demonstrations
+
+Picture = Image.Image | np.ndarray
+Demonstration = tuple[Picture, str]
+
+
+class SuTIPipeline(DiffusionPipeline):
+    """Text-to-image with demonstrations. Holds an apprentice, or a plain base (then without demonstrations).
+
+    Components are those of a diffusers text-to-image folder: unet, text_encoder, tokenizer, scheduler, vae (optional).
+    """
+
+    _optional_components = ["vae"]  # noqa: RUF012 (diffusers' own protocol)
+    model_cpu_offload_seq = "text_encoder->unet->vae"
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        text_encoder: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        scheduler: DDPMScheduler,
+        vae: AutoencoderKL | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(unet=unet, text_encoder=text_encoder, tokenizer=tokenizer, scheduler=scheduler, vae=vae)
+
+    @property
+    def base(self) -> BaseModel:
+        """The components as a ``BaseModel``, whose ``unet`` may be an apprentice."""
+        return BaseModel(self.unet, self.text_encoder, self.tokenizer, self.scheduler, self.vae)
+
+    @torch.no_grad()
+    def encode_subject(self, demonstrations: Sequence[Demonstration]) -> Demonstrations:
+        """Encode a subject once for many calls: pass the result as ``demonstrations``.
+
+        Args:
+            demonstrations: (picture, text) pairs; any number, their order does not matter.
+
+        Raises:
+            ValueError: demonstrations were given, but the pipeline holds a plain base.
+        """
+        if len(demonstrations) == 0:
+            return Demonstrations()
+        if not isinstance(self.unet, ApprenticeUNet):
+            raise ValueError("demonstrations: the model is a plain base, which takes none; load an apprentice")
+        base = self.base
+        pictures = [to_tensor(picture, base.image_size) for picture, _ in demonstrations]
+        x_start = base.codec.encode(torch.stack(pictures).to(self.unet.device))
+        return self.unet.encode_demonstrations(
+            x_start.to(self.unet.dtype), base.encode_text([text for _, text in demonstrations]), len(demonstrations)
+        )
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | list[str],
+        demonstrations: Sequence[Demonstration] | Demonstrations = (),
+        num_inference_steps: int = 24,
+        guidance_scale: float = 3.0,
+        dynamic_thresholding: bool = True,
+        num_images_per_prompt: int = 1,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        output_type: str = "pil",
+        callback: Callable[[int], None] | None = None,
+    ) -> ImagePipelineOutput:
+        """Draw pictures of the demonstrations' subject.
+
+        Args:
+            prompt: one prompt or several.
+            demonstrations: (picture, text) pairs, or what ``encode_subject`` returned; none gives the base.
+            num_inference_steps: DDPM steps.
+            guidance_scale: classifier-free guidance of text and demonstrations together; 1 is none.
+            dynamic_thresholding: Imagen's, for pixel bases.
+            num_images_per_prompt: pictures of each prompt, one after the other.
+            generator: one CPU generator, or one a picture (then no picture depends on its batch).
+            output_type: 'pil' or 'np' (uint8 ``(B, H, W, 3)``).
+            callback: called with the number of each finished step.
+
+        Returns:
+            ``.images``, prompts in order.
+        """
+        prompts = [p for p in ([prompt] if isinstance(prompt, str) else prompt) for _ in range(num_images_per_prompt)]
+        subject = demonstrations if isinstance(demonstrations, Demonstrations) else self.encode_subject(demonstrations)
+        images = draw(
+            self.base, prompts, subject, self._generators(generator, len(prompts)),
+            num_inference_steps, guidance_scale, dynamic_thresholding, callback,
+        )  # fmt: skip
+        return ImagePipelineOutput(images=[Image.fromarray(i) for i in images] if output_type == "pil" else images)
+
+    @staticmethod
+    def _generators(
+        generator: torch.Generator | Sequence[torch.Generator] | None, count: int
+    ) -> Sequence[torch.Generator]:
+        if generator is None or isinstance(generator, torch.Generator):
+            first = generator if generator is not None else torch.Generator().manual_seed(torch.seed() % 2**63)
+            seeds = torch.randint(2**62, (count,), generator=first).tolist()
+            return [torch.Generator().manual_seed(s) for s in seeds]
+        return generator
+
+
+@torch.no_grad()
+def draw(
+    base: BaseModel,
+    prompts: Sequence[str],
+    demonstrations: Demonstrations,
+    generators: Sequence[torch.Generator],
+    num_inference_steps: int,
+    guidance_scale: float,
+    dynamic_thresholding: bool,
+    callback: Callable[[int], None] | None = None,
+    text: torch.Tensor | None = None,
+) -> np.ndarray:
+    """Sample one picture a prompt: uint8 ``(B, H, W, 3)``. ``demonstrations`` are of one subject, or empty.
+
+    Text and demonstrations are dropped together in the unconditional half; both halves share one forward pass and
+    the demonstrations' keys and values. ``text`` replaces the prompts' hidden states if they are known already.
+    """
+    device, count, codec = base.unet.device, len(prompts), base.codec
+    text = base.encode_text(list(prompts)) if text is None else text
+    guided = guidance_scale != 1
+    if guided:
+        text = torch.cat([base.encode_text([""]).expand(count, -1, -1), text])
+    text = text.to(base.unet.dtype)
+    present = torch.tensor([0.0] * count + [1.0] * count, device=device) if guided else None
+    extra = {}
+    if demonstrations.keys_values:
+        extra = {"cross_attention_kwargs": {"demonstrations": demonstrations.with_present(present)}}
+
+    def denoiser(x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        x = x.to(base.unet.dtype)
+        if not guided:
+            return base.unet(x, timesteps, text, return_dict=False, **extra)[0]
+        both = base.unet(torch.cat([x, x]), torch.cat([timesteps, timesteps]), text, return_dict=False, **extra)[0]
+        unconditional, conditional = both.chunk(2)
+        return guide(conditional, unconditional, guidance_scale)
+
+    scheduler = sampling_scheduler(base.scheduler, pixel=base.vae is None, dynamic_thresholding=dynamic_thresholding)
+    side = int(base.unet.config.sample_size)
+    channels = base.unet.config.in_channels
+    x = sample_ddpm(denoiser, scheduler, (count, channels, side, side), generators, num_inference_steps, device, callback)
+    pictures = codec.decode(x)
+    return ((pictures.permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+
+
+def to_tensor(picture: Picture, size: int) -> torch.Tensor:
+    """Centre square of a picture at the model's size: ``(3, size, size)`` in [-1, 1], area-filtered when shrinking."""
+    array = np.asarray(picture.convert("RGB")) if isinstance(picture, Image.Image) else np.asarray(picture)
+    square = Image.fromarray(centre_crop_square(array))
+    if square.size != (size, size):
+        smaller = square.size[0] > size
+        square = square.resize((size, size), Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def save_base(base: BaseModel, folder: str | Path) -> None:
+    """Save a base as a diffusers folder (float16 safetensors) that ``load_base`` and ``SuTIPipeline`` read."""
+    components = {"unet": base.unet, "text_encoder": base.text_encoder, "tokenizer": base.tokenizer}
+    pipeline = SuTIPipeline(**components, scheduler=base.scheduler, vae=base.vae)
+    pipeline.to(dtype=torch.float16)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    pipeline.to(dtype=torch.float32)

@@ -1,0 +1,159 @@
+"""The captioner: a tiny BLIP (vision transformer, text decoder) trained on renders and their captions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import (
+    AutoProcessor,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipImageProcessor,
+    BlipProcessor,
+    PreTrainedTokenizerBase,
+)
+
+from suti.io.atomic import atomic_path
+from suti.seeds import generator, stable_hash
+from suti.training.clip import clip_pool
+from suti.training.loop import LoopSettings, train
+from suti.training.records import store_half, write_provenance
+from suti.training.views import Pools, augment, draw_views, page_like, pick_subjects, to_tensor
+from suti.training.vocabulary import build_tokenizer
+from suti.world.language import parse, phrase
+from suti.world.scenes import Scene
+from suti.world.subjects import Subject, colour_name
+
+BATCH: Final = 64
+STEPS_PER_POOL: Final = 32
+MAX_LENGTH: Final = 32
+
+
+def new_captioner(seed: int, tokenizer: PreTrainedTokenizerBase) -> BlipForConditionalGeneration:
+    """The untrained model, about 2M parameters."""
+    torch.manual_seed(stable_hash(seed, "captioner", "init", bits=56))
+    size = {"hidden_size": 128, "intermediate_size": 384, "num_attention_heads": 4}
+    config = BlipConfig(
+        vision_config={
+            **size,
+            "num_hidden_layers": 4,
+            "image_size": 32,
+            "patch_size": 8,
+            "initializer_range": 0.02,
+        },
+        text_config={
+            **size,
+            "vocab_size": len(tokenizer),
+            "num_hidden_layers": 2,
+            "max_position_embeddings": MAX_LENGTH,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "sep_token_id": tokenizer.sep_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "projection_dim": 128,
+        },
+        projection_dim=128,
+        image_text_hidden_size=128,
+    )
+    model = BlipForConditionalGeneration(config)
+    model.generation_config.max_new_tokens = 24
+    return model
+
+
+def image_caption(subject: Subject, scene: Scene) -> str:
+    """The caption to learn: class with its colour as seen, what it wears, where it is, the style."""
+    return phrase(
+        subject.class_name,
+        background=scene.background,
+        accessory=scene.accessory,
+        style=scene.style,
+        recolour=scene.recolour or colour_name(subject.primary),
+        effect=scene.effect,
+    )
+
+
+def train_captioner(
+    settings: LoopSettings, folder: str | Path, checkpoint: Path | None = None, log: Path | None = None
+) -> None:
+    """Train the captioner and write its folder (``AutoProcessor`` and ``BlipForConditionalGeneration``)."""
+    tokenizer = build_tokenizer(MAX_LENGTH)
+    model = new_captioner(settings.seed, tokenizer)
+    pools = Pools(lambda number: clip_pool(settings.seed + 1, number), STEPS_PER_POOL)
+
+    def loss(step: int) -> dict[str, torch.Tensor]:
+        pool = pools.at(step)
+        rng = generator(settings.seed, "captioner", "batch", step)
+        rows = pick_subjects(rng, pool.classes, BATCH, hard=0.0)
+        view = rng.integers(0, pool.images.shape[1], BATCH)
+        x = augment(to_tensor(pool.images[rows, view]), rng, shift=1, jitter=0.06)
+        texts = [image_caption(pool.subjects[i], pool.scenes[i][j]) for i, j in zip(rows, view, strict=True)]
+        tokens = tokenizer(texts, padding=True, truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
+        tokens = tokens.to(settings.device)
+        labels = tokens.input_ids.masked_fill(tokens.attention_mask == 0, -100)
+        out = model(
+            pixel_values=x.to(settings.device),
+            input_ids=tokens.input_ids,
+            attention_mask=tokens.attention_mask,
+            labels=labels,
+        )
+        return {"loss": out.loss}
+
+    seconds = train(model, loss, settings, checkpoint, log)
+    with atomic_path(folder) as part:
+        model.to("cpu").save_pretrained(part)
+        pixels = BlipImageProcessor(
+            size={"height": 32, "width": 32}, resample=3, image_mean=[0.5] * 3, image_std=[0.5] * 3
+        )
+        BlipProcessor(pixels, tokenizer).save_pretrained(part)
+        store_half(part)
+        extra = {"batch_size": BATCH}
+        write_provenance(part, settings, seconds, evaluate_captioner(part, settings.seed), extra)
+
+
+@torch.no_grad()
+def evaluate_captioner(folder: str | Path, seed: int, count: int = 512) -> dict[str, Any]:
+    """Held-out figures of a captioner folder: share of captions of the grammar, and accuracy by attribute."""
+    processor = AutoProcessor.from_pretrained(folder)
+    model = BlipForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    views = draw_views("held out", "captioner", seed, subjects=count, views=1, size=64)
+    images, people, scenes = views.flat()
+    images = page_like(images, generator(seed, "captioner", "held out jpeg"), 64)
+    texts: list[str] = []
+    for start in range(0, count, 64):
+        pictures = [Image.fromarray(image) for image in images[start : start + 64]]
+        inputs = processor(images=pictures, return_tensors="pt")
+        texts += processor.batch_decode(model.generate(**inputs, max_new_tokens=24), skip_special_tokens=True)
+    return caption_accuracy(texts, people, scenes)
+
+
+def caption_accuracy(texts: list[str], people: list[Subject], scenes: list[Scene]) -> dict[str, Any]:
+    """How many captions parse as the world's language, and of all how many name each attribute rightly."""
+    parsed = []
+    for text in texts:
+        try:
+            parsed.append(parse(text))
+        except ValueError:
+            parsed.append(None)
+    wanted = [parse(image_caption(person, scene)) for person, scene in zip(people, scenes, strict=True)]
+    names = ("class_name", "background", "accessory", "style", "recolour", "effect")
+    right = {
+        name: np.array(
+            [
+                p is not None and getattr(p, name) == getattr(w, name)
+                for p, w in zip(parsed, wanted, strict=True)
+            ]
+        )
+        for name in names
+    }
+    worn = np.array([scene.accessory is not None for scene in scenes])
+    return {
+        "in_grammar": round(float(np.mean([p is not None for p in parsed])), 4),
+        "accuracy": {name: round(float(hit.mean()), 4) for name, hit in right.items()},
+        "accessory_when_worn": round(float(right["accessory"][worn].mean()), 4) if worn.any() else None,
+        "all_right": round(float(np.all(list(right.values()), axis=0).mean()), 4),
+        "examples": texts[:6],
+    }

@@ -1,0 +1,145 @@
+"""The world's DreamBench: unseen subjects, the 25 + 25 prompts, compositional prompts, the true answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES, parse, phrase
+from suti.world.render import render
+from suti.world.scenes import Scene, sample_scene
+from suti.world.subjects import Subject, colour_name, keyed_rng, sample_subject
+from suti.world.vocabulary import ACCESSORIES, BACKGROUNDS, CLASSES, COLOURS, LIVE_CLASSES, PHOTO, STYLES
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """images: uint8 (k, S, S, 3); captions, scenes: k each."""
+
+    images: np.ndarray
+    captions: list[str]
+    scenes: list[Scene]
+
+
+def benchmark_subjects(seed: int, n: int = 30) -> list[Subject]:
+    """n subjects of the seed space 'benchmark-SEED', which no page or batch uses; classes in turn."""
+    return [sample_subject(f"benchmark-{seed}", i, CLASSES[i % len(CLASSES)]) for i in range(n)]
+
+
+def templates(class_name: str) -> tuple[str, ...]:
+    """DreamBench's 25 templates for the class: live or object."""
+    return DREAMBENCH_LIVE_TEMPLATES if class_name in LIVE_CLASSES else DREAMBENCH_OBJECT_TEMPLATES
+
+
+def skill(prompt: str) -> str:
+    """The one skill that a prompt asks for, or compositional if it asks for several.
+
+    recontextualization (also of a prompt that asks for nothing), accessorization, art_style or
+    attribute_editing.
+    """
+    truth = parse(prompt)
+    asked = {
+        "accessorization": truth.accessory is not None,
+        "art_style": truth.style is not None,
+        "attribute_editing": truth.recolour is not None or truth.effect is not None,
+        "recontextualization": truth.background is not None,
+    }
+    names = [name for name, said in asked.items() if said]
+    return names[0] if len(names) == 1 else ("compositional" if names else "recontextualization")
+
+
+def benchmark_prompts(subjects: Sequence[Subject]) -> list[dict[str, str]]:
+    """25 rows a subject: subject_id, class_name, prompt_id ('00' to '24'), prompt, skill."""
+    return [
+        {
+            "subject_id": subject.subject_id,
+            "class_name": subject.class_name,
+            "prompt_id": f"{number:02d}",
+            "prompt": template.format(subject.class_name),
+            "skill": skill(template.format(subject.class_name)),
+        }
+        for subject in subjects
+        for number, template in enumerate(templates(subject.class_name))
+    ]
+
+
+def compositional_prompts(
+    subjects: Sequence[Subject], depths: Sequence[int] = (1, 2, 3, 4)
+) -> list[dict[str, str]]:
+    """Prompts that grow as in DreamBench-v2: a background, then an accessory, a style and a colour.
+
+    One chain a subject; each depth keeps what the one before it asked for. Rows as in `benchmark_prompts`,
+    with prompt_id 'c1' to 'c4' and skill 'compositional'.
+    """
+    rows = []
+    for subject in subjects:
+        rng = keyed_rng("compositional", subject.subject_id)
+        colours = [name for name in COLOURS if name != colour_name(subject.primary)]
+        chain = {
+            "background": str(rng.choice(list(BACKGROUNDS))),
+            "accessory": str(rng.choice(list(ACCESSORIES))),
+            "style": str(rng.choice(list(STYLES))),
+            "recolour": str(rng.choice(colours)),
+        }
+        for depth in depths:
+            asked = dict(list(chain.items())[:depth])
+            rows.append(
+                {
+                    "subject_id": subject.subject_id,
+                    "class_name": subject.class_name,
+                    "prompt_id": f"c{depth}",
+                    "prompt": phrase(subject.class_name, **asked),
+                    "skill": "compositional",
+                }
+            )
+    return rows
+
+
+def demonstrations(subject: Subject, k: int, seed: int | str, *, size: int = 64) -> Demonstrations:
+    """k photos of the subject, without accessories, in k different scenes, captioned as in 'a cat in the
+    snow'.
+
+    The first k of more are the same k. Other values of `seed` give other photos, e.g. the metrics'
+    references.
+    """
+    if not 1 <= k <= len(BACKGROUNDS):
+        raise ValueError(f"k: {k} demonstrations; the world has backgrounds for 1 to {len(BACKGROUNDS)}")
+    places = keyed_rng("places", seed, subject.subject_id).permutation(list(BACKGROUNDS))[:k]
+    scenes = [
+        sample_scene(
+            keyed_rng("demonstration", seed, subject.subject_id, i),
+            background=str(place),
+            accessory=None,
+            style=PHOTO,
+            recolour=None,
+            effect=None,
+        )
+        for i, place in enumerate(places)
+    ]
+    captions = [phrase(subject.class_name, background=scene.background) for scene in scenes]
+    return Demonstrations(render([subject] * k, scenes, size)[0], captions, scenes)
+
+
+def target_scene(prompt: str, *key: object) -> Scene:
+    """A scene that fulfils the prompt; a background it does not name and the pose are drawn by `key`."""
+    truth = parse(prompt)
+    return sample_scene(
+        keyed_rng("target", prompt, *key),
+        background=truth.background,
+        accessory=truth.accessory,
+        style=truth.style or PHOTO,
+        recolour=truth.recolour,
+        effect=truth.effect,
+    )
+
+
+def target(subject: Subject, prompt: str, seed: int | str, *, index: int = 0, size: int = 64) -> np.ndarray:
+    """The true picture number `index` of the subject for the prompt: uint8 (size, size, 3)."""
+    if parse(prompt).class_name != subject.class_name:
+        raise ValueError(
+            f"prompt: {prompt!r} is not about a {subject.class_name}, but {subject.subject_id} is one"
+        )
+    scene = target_scene(prompt, seed, subject.subject_id, index)
+    return render([subject], [scene], size)[0][0]

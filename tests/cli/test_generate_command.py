@@ -1,0 +1,186 @@
+"""``suti generate``: pictures in, picture out, and clear messages; the models are stand-ins here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from suti.cli import generate
+from suti.cli.main import main
+
+
+class Apprentice:
+    """Stand-in for the pipeline: an 8 x 8 picture of one random colour; keeps what it was called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+
+    def __call__(self, prompt: str, **arguments: Any) -> SimpleNamespace:
+        self.calls.append({"prompt": prompt, **arguments})
+        colour = torch.randint(256, (3,), generator=arguments["generator"]).tolist()
+        return SimpleNamespace(images=[Image.new("RGB", (8, 8), tuple(colour))])
+
+
+@pytest.fixture
+def apprentice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Apprentice:
+    """A folder with photos and a trained run, as current folder, and the stand-in."""
+    photos = tmp_path / "red_back-pack"
+    photos.mkdir()
+    for number, name in enumerate(["c.png", "a.jpg", "b.png", ".hidden.png"]):
+        Image.new("RGB", (10 + number, 10), "red").save(photos / name)
+    (photos / "b.txt").write_text("a red backpack\non a table\n")
+    (photos / "notes.md").write_text("not a picture")
+    folder = tmp_path / "results" / "apprentice" / "q0.4"
+    folder.mkdir(parents=True)
+    (folder / "model_index.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    stand_in = Apprentice()
+    monkeypatch.setattr(generate, "load_pipeline", lambda folder, compute: stand_in)
+    (tmp_path / "config.yaml").write_text("models: {super_resolution: null}\n")
+    return stand_in
+
+
+def run(*arguments: str, prompt: str = "a red backpack on a beach", out: str = "x.png") -> int:
+    given = ["--demonstrations", "red_back-pack"] if "--demonstrations" not in arguments else []
+    return main(["generate", *given, "--prompt", prompt, "--out", out, *arguments])
+
+
+def test_one_prompt_gives_one_picture(apprentice: Apprentice, tmp_path: Path) -> None:
+    assert run("--guidance-scale", "7.5", "--steps", "3", "--seed", "5") == 0
+    (call,) = apprentice.calls
+    assert call["prompt"] == "a red backpack on a beach"
+    assert (call["guidance_scale"], call["num_inference_steps"]) == (7.5, 3)
+    pictures, texts = zip(*call["demonstrations"], strict=True)
+    assert [picture.width for picture in pictures] == [11, 12, 10], "in the order of their names"
+    assert all(picture.mode == "RGB" for picture in pictures)
+    assert texts == ("red back pack", "a red backpack on a table", "red back pack")
+    with Image.open("x.png") as picture:
+        assert picture.size == (8, 8)
+        assert json.loads(picture.text["suti"])["seed"] == 5
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "config.yaml",
+        "red_back-pack",
+        "results",
+        "x.png",
+    ], "no part left"
+
+
+def test_text_and_count(apprentice: Apprentice) -> None:
+    assert run("--text", "a bag", "--count", "2") == 0
+    assert [text for _, text in apprentice.calls[0]["demonstrations"]] == [
+        "a bag",
+        "a red backpack on a table",
+    ]
+
+
+def test_defaults_come_from_the_configuration(apprentice: Apprentice) -> None:
+    text = "evaluation: {guidance_scale: 2, num_inference_steps: 9, demonstrations: 1}\n"
+    Path("my.yaml").write_text(text)
+    assert run("--configfile", "my.yaml") == 0
+    call = apprentice.calls[0]
+    assert (call["guidance_scale"], call["num_inference_steps"], len(call["demonstrations"])) == (2, 9, 1)
+
+
+def test_pictures_are_enlarged_if_the_configuration_names_a_stage(
+    apprentice: Apprentice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Twice:
+        def upscale(self, images: np.ndarray, prompts: list[str], generator: torch.Generator) -> np.ndarray:
+            assert (images.dtype, images.shape, len(prompts)) == (np.uint8, (1, 8, 8, 3), 1)
+            return images.repeat(2, axis=1).repeat(2, axis=2)
+
+    loaded: list[str] = []
+    monkeypatch.setattr(generate, "load_upscaler", lambda spec, compute: loaded.append(spec) or Twice())
+    Path("stage.yaml").write_text("models: {super_resolution: a/stage}\n")
+    for arguments, side in (((), 16), (("--no-upscale",), 8)):
+        assert run("--configfile", "stage.yaml", *arguments) == 0
+        with Image.open("x.png") as picture:
+            assert picture.size == (side, side)
+    assert loaded == ["a/stage"]
+
+
+def test_several_prompts_give_a_sheet_and_equal_seeds_equal_files(apprentice: Apprentice) -> None:
+    more = ("--prompt", "in snow", "--images", "2")
+    assert run(*more, out="a.png") == 0
+    assert run(*more, out="b.png") == 0
+    assert run(*more, "--seed", "1", out="c.png") == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes() != Path("c.png").read_bytes()
+    assert [call["prompt"] for call in apprentice.calls[:4]] == ["a red backpack on a beach"] * 2 + [
+        "in snow"
+    ] * 2
+    with Image.open("a.png") as sheet:
+        colours = {tuple(c) for c in np.asarray(sheet).reshape(-1, 3).tolist()}
+        assert sheet.height >= 2 * 8
+        assert len(colours) >= 2 + 4, "black, white and four pictures"
+
+
+def test_a_prompts_pictures_do_not_depend_on_the_other_prompts(apprentice: Apprentice) -> None:
+    assert run(out="one.png") == 0
+    assert run("--prompt", "in snow", out="two.png") == 0
+    first = apprentice.calls
+    again = torch.randint(256, (3,), generator=generate.torch_generator(0, "generate", first[0]["prompt"], 0))
+    with Image.open("one.png") as picture:
+        assert list(picture.getpixel((0, 0))) == again.tolist()
+    with Image.open("two.png") as sheet:
+        assert again.tolist() in np.asarray(sheet).reshape(-1, 3).tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--demonstrations", "nowhere"), "--demonstrations: nowhere: no such folder"),
+        (("--demonstrations", "red_back-pack/a.jpg"), "a file; expected a folder of pictures"),
+        (("--demonstrations", "results"), "results: no pictures (JPEG, PNG"),
+        (("--demonstrations", "bad"), "b.jpg: broken: "),
+        (("--demonstrations", "empty"), "a.png: broken: the file is empty (0 bytes); replace or remove it"),
+        (("--model", "results"), "--model: results: no model_index.json in it"),
+        (("--model", "nowhere"), "--model: nowhere: no such folder; expected an apprentice"),
+        (("--configfile", "no.yaml"), "no.yaml: no such file"),
+        (("--prompt", " "), "--prompt: empty"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(
+    apprentice: Apprentice, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
+) -> None:
+    for folder, name, data in (("bad", "b.jpg", b"I am text"), ("empty", "a.png", b"")):
+        Path(folder).mkdir()
+        (Path(folder) / name).write_bytes(data)
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("suti: error: ")
+    assert sentence in error
+    assert not Path("x.png").exists()
+    assert apprentice.calls == []
+
+
+def test_without_a_trained_apprentice_the_remedy_is_named(
+    apprentice: Apprentice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("results/apprentice/q0.4/model_index.json").unlink()
+    assert run() == 2
+    assert (
+        "results/apprentice/q0.4: no apprentice there yet; train it with `make run`"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--steps", "0"), ("--guidance-scale", "-1"), ("--guidance-scale", "nan"), ("--images", "x")],
+)
+def test_bad_numbers_are_refused(apprentice: Apprentice, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(*arguments)
+    assert stop.value.code == 2
+
+
+def test_out_must_be_a_png(apprentice: Apprentice, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(out="x.jpg") == 2
+    assert "--out: 'x.jpg', expected a name that ends in .png" in capsys.readouterr().err

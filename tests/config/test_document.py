@@ -1,0 +1,91 @@
+"""The generated files agree with the models, and say something of every setting."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from suti.config import document
+from suti.config.load import load_config
+from suti.config.schema import Config
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_generated_files_do_not_drift() -> None:
+    assert document.drifted(ROOT) == [], "run `suti config --write` and commit what it writes"
+
+
+def test_config_yaml_is_the_default() -> None:
+    assert load_config([ROOT / document.CONFIG]) == Config()
+
+
+def test_every_setting_is_described() -> None:
+    for name, field in Config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            assert field.annotation.__doc__, name
+            for key, entry in field.annotation.model_fields.items():
+                assert entry.description, f"{name}.{key}"
+        else:
+            assert field.description, name
+
+
+def test_reference_has_a_row_for_every_setting() -> None:
+    text = document.reference()
+    for name, value in Config().model_dump().items():
+        for key in [f"{name}.{k}" for k in value] if isinstance(value, dict) else [name]:
+            assert f"\n| `{key}` | " in text, key
+    columns = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
+    assert columns == {5}
+
+
+def test_comments_fit_their_width() -> None:
+    comments = [line for line in document.config_yaml().splitlines() if line.lstrip().startswith("#")]
+    assert max(map(len, comments)) <= document.WIDTH
+
+
+@pytest.mark.parametrize(
+    ("settings", "fits"),
+    [
+        ({"experts": {"steps": 3}}, True),
+        ({"filtering": {"grid": ["none", 0.02]}}, True),
+        ({"evaluation": {"encoders": {"dino": None}, "probe": None}}, True),
+        ({"experts": {"stepps": 3}}, False),
+        ({"experts": {"steps": 0}}, False),
+        ({"compute": {"device": "tpu"}}, False),
+        ({"evaluation": {"encoders": {"clip": "x"}}}, False),
+    ],
+)
+def test_editors_schema_judges_as_the_models_do(settings: dict[str, object], fits: bool) -> None:
+    schema = json.loads(document.json_schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert jsonschema.Draft202012Validator(schema).is_valid(settings) is fits
+
+
+def test_every_committed_configuration_fits_the_editors_schema() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads((ROOT / document.SCHEMA).read_text()))
+    for file in [ROOT / document.CONFIG, *sorted((ROOT / "configs").glob("*.yaml"))]:
+        errors = [
+            f"{file.name}: {e.json_path}: {e.message}"
+            for e in validator.iter_errors(yaml.safe_load(file.open()))
+        ]
+        assert not errors
+
+
+def test_modeline_points_from_the_file_to_the_schema() -> None:
+    for name in ("config.yaml", "configs/x.yaml"):
+        relative = document.modeline(name).partition("$schema=")[2]
+        assert (ROOT / name).parent.joinpath(relative).resolve() == (ROOT / document.SCHEMA).resolve()
+
+
+def test_write_writes_only_what_differs(tmp_path: Path) -> None:
+    assert set(document.write(tmp_path)) == {document.CONFIG, document.SCHEMA, document.REFERENCE}
+    assert document.write(tmp_path) == []
+    (tmp_path / document.CONFIG).write_text("seed: 1\n")
+    assert document.drifted(tmp_path) == [document.CONFIG]
+    assert document.write(tmp_path) == [document.CONFIG]

@@ -1,0 +1,114 @@
+"""Benchmarks: nested choices of prompts, DreamBench's 750 prompts, folders of photos, and the world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from suti import tables
+from suti.evaluation import benchmark
+from suti.world.benchmark import skill
+from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES
+
+DREAMBENCH = Path(__file__).parents[3] / "shared" / "data" / "dreambench" / "dataset"
+needs_dreambench = pytest.mark.skipif(
+    not DREAMBENCH.is_dir(), reason=f"needs DreamBench's photos in {DREAMBENCH}"
+)
+
+
+@pytest.mark.parametrize("n_total", [1, 7, 25, 30])
+def test_choices_are_nested_distinct_and_even(n_total):
+    full = benchmark.select_prompts(n_total, n_total)
+    assert sorted(full) == list(range(n_total))
+    for n in range(n_total + 3):
+        assert benchmark.select_prompts(n_total, n) == full[:n]
+    for n in range(2, n_total):
+        gaps = np.diff([-1, *sorted(full[:n]), n_total])
+        assert gaps.max() <= 3 * n_total / n + 1
+
+
+def test_first_prompts_are_a_subset_and_all_include_compositional_ones():
+    rows = benchmark.prompt_rows("a", "dog", DREAMBENCH_LIVE_TEMPLATES, 10)
+    rows += [{"subject_id": "a", "prompt_id": "c1", "prompt": "x", "skill": "compositional"}]
+    prompts = pd.DataFrame(rows)
+    small, large = benchmark.first_prompts(prompts, 4), benchmark.first_prompts(prompts, 7)
+    assert set(small["prompt_id"]) < set(large["prompt_id"]) and "c1" not in set(large["prompt_id"])
+    assert "c1" in set(benchmark.first_prompts(prompts, 10)["prompt_id"])
+
+
+@pytest.mark.parametrize("templates", [DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES])
+def test_skills_agree_with_the_worlds_grammar(templates):
+    assert [benchmark.skill_of(t) for t in templates] == [skill(t.format("teapot")) for t in templates]
+
+
+@needs_dreambench
+def test_dreambench_has_750_prompts_without_the_token(tmp_path):
+    classes, objects, lives = benchmark.read_dreambench(DREAMBENCH)
+    assert (len(classes), len(objects), len(lives)) == (30, 25, 25)
+    assert objects == DREAMBENCH_OBJECT_TEMPLATES and lives == DREAMBENCH_LIVE_TEMPLATES
+    found = benchmark.dreambench(DREAMBENCH, 30, 25, 40_000_000)
+    prompts = [row["prompt"] for row in found.prompts]
+    assert len(prompts) == 750 and "a backpack in the jungle" in prompts
+    assert not [p for p in prompts if "  " in p or "{" in p or p != p.strip()]
+    live = {row["subject_id"] for row in found.subjects if row["live"]}
+    assert live == {"cat", "cat2", "dog", "dog2", "dog3", "dog5", "dog6", "dog7", "dog8"}
+    assert len(found.target_images) == sum(map(len, found.references.values())) == 158
+    for name, rows in (("benchmark_subjects", found.subjects), ("benchmark_prompts", found.prompts)):
+        tables.to_arrow(name, rows)
+
+
+def photos(folder: Path, count: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        pixels = np.full((40, 30, 3), 40 * number, np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+def test_folders(tmp_path):
+    photos(tmp_path / "grey_cat2", 3)
+    photos(tmp_path / "my mug", 2)
+    (tmp_path / "my mug" / "notes.jpg").write_text("not a picture")
+    found = benchmark.folders(tmp_path, 9, 6, 10_000)
+    assert [row["class_name"] for row in found.subjects] == ["grey cat", "my mug"]
+    assert [row["live"] for row in found.subjects] == [True, False]
+    assert found.subjects[0]["subject_id"] == "grey_cat2" and " " not in found.subjects[1]["subject_id"]
+    assert len(found.prompts) == 12 and len(found.references["grey_cat2"]) == 3
+    assert found.demonstrations[0]["text"] == "a grey cat"
+    assert found.targets[0]["prompt"] == "" and found.targets[0]["run"] == "real"
+
+
+def test_unusable_folders_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folders of photos"):
+        benchmark.folders(tmp_path, 9, 6, 10_000)
+    photos(tmp_path / "cat", 0)
+    with pytest.raises(ValueError, match="cat: no usable photo"):
+        benchmark.folders(tmp_path, 9, 6, 10_000)
+    with pytest.raises(ValueError, match=r"'123'.*rename"):
+        benchmark.class_of("123")
+    with pytest.raises(FileNotFoundError, match=r"prompts_and_classes\.txt"):
+        benchmark.dreambench(tmp_path, 9, 6, 10_000)
+    (tmp_path / "prompts_and_classes.txt").write_text("Classes\n\nsubject_name,class\ncat,cat\n")
+    with pytest.raises(ValueError, match="25 object and 25 live prompts"):
+        benchmark.dreambench(tmp_path, 9, 6, 10_000)
+
+
+def test_world_references_are_pictures_that_no_system_sees():
+    found = benchmark.from_world(0, 2, 3, 5, 1)
+    assert len(found.subjects) == 2 and len(found.demonstrations) == 10
+    assert sum(row["skill"] == "compositional" for row in found.prompts) == 8
+    shown = {image.tobytes() for image in found.demonstration_images.values()}
+    assert all(len(pictures) == benchmark.WORLD_REFERENCES for pictures in found.references.values())
+    assert not [p for pictures in found.references.values() for p in pictures if p.tobytes() in shown]
+    assert {row["sample_id"] for row in found.targets} == set(found.target_images)
+    for name, rows in (
+        ("benchmark_prompts", found.prompts),
+        ("demonstrations", found.demonstrations),
+        ("generations", found.targets),
+    ):
+        tables.to_arrow(name, rows)
+    again = benchmark.from_world(0, 2, 3, 5, 1)
+    assert all((again.target_images[k] == v).all() for k, v in found.target_images.items())

@@ -1,0 +1,72 @@
+"""Super-resolution: sizes, independence of the batch, errors, and that the shipped stage beats bicubic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from suti.models.super_resolution import PixelSuperResolution, augment_low, load_super_resolution
+from suti.training import super_resolution as training
+from suti.training.loop import LoopSettings
+
+SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "models" / "super_resolution"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> PixelSuperResolution:
+    """A stage after two steps, saved and loaded."""
+    folder = tmp_path_factory.mktemp("super_resolution") / "stage"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "BATCH", 2)
+        patch.setattr(training, "POOL", 4)
+        patch.setattr(training, "evaluate_super_resolution", lambda folder, seed: {})
+        training.train_super_resolution(LoopSettings("sr", seed=0, steps=2, learning_rate=1e-3), folder)
+    loaded = load_super_resolution(str(folder))
+    assert isinstance(loaded, PixelSuperResolution)
+    return loaded
+
+
+def test_sizes_and_empty_input(stage: PixelSuperResolution) -> None:
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    big = stage.upscale(images, num_inference_steps=2)
+    assert big.shape == (2, 64, 64, 3) and big.dtype == np.uint8
+    assert stage.upscale(images[:0]).shape == (0, 64, 64, 3)
+
+
+def test_a_picture_does_not_depend_on_its_batch(stage: PixelSuperResolution) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3)).astype(np.uint8)
+    runs = [
+        stage.upscale(
+            images, generator=torch.Generator().manual_seed(1), num_inference_steps=2, batch_size=size
+        )
+        for size in (3, 1)
+    ]
+    assert np.abs(runs[0].astype(int) - runs[1]).max() <= 1
+
+
+def test_noise_augmentation_keeps_the_variance() -> None:
+    x, noise = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 64, 64)
+    level = torch.tensor([0.0, 0.6])
+    y = augment_low(x, noise, level)
+    assert torch.equal(y[0], x[0])
+    assert abs(float(y[1].std()) - 1) < 0.05
+
+
+def test_errors_name_what_is_wrong(stage: PixelSuperResolution) -> None:
+    with pytest.raises(ValueError, match=r"image 0 is \(16, 32, 3\), expected \(32, 32, 3\)"):
+        stage.upscale(np.zeros((1, 16, 32, 3), np.uint8))
+    with pytest.raises(ValueError, match="noise_level"):
+        stage.upscale(np.zeros((1, 32, 32, 3), np.uint8), noise_level=0.9)
+    with pytest.raises(FileNotFoundError, match="make models"):
+        load_super_resolution("resources/models/no-such-model")
+
+
+def test_shipped_stage_beats_bicubic() -> None:
+    if not (SHIPPED / "provenance.json").is_file():
+        pytest.skip("resources/models/super_resolution is absent; train it with `make models`")
+    low, high = training.low_and_high(("test", "super_resolution"), 16)
+    big = load_super_resolution(str(SHIPPED)).upscale(low)
+    assert training.psnr(big, high) > training.psnr(training.bicubic(low), high) + 1
