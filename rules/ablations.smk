@@ -2,8 +2,6 @@
 
 
 rule plot_deltas:
-    message:
-        "Figure: delta-CLIP of all samples, with the lambdas and |G|"
     input:
         scores=expand(f"{R}/experts/scores-{{shard}}.parquet", shard=SHARDS),
         filtered=expand(f"{R}/filtered/{{lam}}.json", lam=LAMBDAS),
@@ -12,11 +10,6 @@ rule plot_deltas:
             f"{R}/figures/delta_histogram.png", caption="../report/delta_histogram.rst", category="Ablations"
         ),
         csv=f"{R}/figures/delta_histogram.csv",
-    params:
-        settings=settings("filtering.default"),
-        code=code_digest("scripts/plot_deltas.py"),
-        scores=lambda wildcards: f"{R}/experts/scores-{{shard}}.parquet",
-        shards=len(SHARDS),
     log:
         f"{R}/logs/plot_deltas.log",
     benchmark:
@@ -25,6 +18,13 @@ rule plot_deltas:
     resources:
         mem_mb=1500,
         runtime=30,
+    params:
+        settings=settings("filtering.default"),
+        code=code_digest("scripts/plot_deltas.py"),
+        scores=lambda wildcards: f"{R}/experts/scores-{{shard}}.parquet",
+        shards=len(SHARDS),
+    message:
+        "Figure: delta-CLIP of all samples, with the lambdas and |G|"
     shell:
         "python scripts/plot_deltas.py --settings {params.settings:q}"
         " --scores {params.scores:q} --shards {params.shards}"
@@ -32,17 +32,14 @@ rule plot_deltas:
 
 
 rule plot_lambda_curve:
-    message:
-        "Figure: scores against lambda, with |G|"
     input:
         metrics=expand(f"{R}/metrics/{{run}}.parquet", run=LAMBDA_RUNS),
         filtered=expand(f"{R}/filtered/{{lam}}.json", lam=LAMBDAS),
     output:
-        png=report(f"{R}/figures/lambda_curve.png", caption="../report/lambda_curve.rst", category="Ablations"),
+        png=report(
+            f"{R}/figures/lambda_curve.png", caption="../report/lambda_curve.rst", category="Ablations"
+        ),
         csv=f"{R}/figures/lambda_curve.csv",
-    params:
-        settings=settings("seed", "evaluation.bootstrap"),
-        code=code_digest("scripts/plot_curves.py"),
     log:
         f"{R}/logs/plot_lambda_curve.log",
     benchmark:
@@ -51,6 +48,11 @@ rule plot_lambda_curve:
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        settings=settings("seed", "evaluation.bootstrap"),
+        code=code_digest("scripts/plot_curves.py"),
+    message:
+        "Figure: scores against lambda, with |G|"
     shell:
         "python scripts/plot_curves.py --settings {params.settings:q} --kind lambda"
         " --metrics {input.metrics} --filtered {input.filtered}"
@@ -58,8 +60,6 @@ rule plot_lambda_curve:
 
 
 rule plot_demonstration_curve:
-    message:
-        "Figure: scores against the number of demonstrations"
     input:
         metrics=expand(f"{R}/metrics/{{run}}.parquet", run=DEMONSTRATION_RUNS),
     output:
@@ -69,9 +69,6 @@ rule plot_demonstration_curve:
             category="Ablations",
         ),
         csv=f"{R}/figures/demonstration_curve.csv",
-    params:
-        settings=settings("seed", "evaluation.bootstrap"),
-        code=code_digest("scripts/plot_curves.py"),
     log:
         f"{R}/logs/plot_demonstration_curve.log",
     benchmark:
@@ -80,6 +77,11 @@ rule plot_demonstration_curve:
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        settings=settings("seed", "evaluation.bootstrap"),
+        code=code_digest("scripts/plot_curves.py"),
+    message:
+        "Figure: scores against the number of demonstrations"
     shell:
         "python scripts/plot_curves.py --settings {params.settings:q} --kind demonstrations"
         " --metrics {input.metrics} --png {output.png} --csv {output.csv} 2>&1 | tee {log}"

@@ -13,8 +13,6 @@ def photo_files() -> list[str]:
 
 
 rule prepare_benchmark:
-    message:
-        "The benchmark: {CONFIG.evaluation.benchmark}, {CONFIG.evaluation.subjects} held-out subjects"
     input:
         photos=photo_files(),
     output:
@@ -22,6 +20,14 @@ rule prepare_benchmark:
         references=f"{R}/benchmark/references.tar",
         targets=f"{R}/benchmark/targets.parquet",
         target_images=f"{R}/benchmark/targets.tar",
+    log:
+        f"{R}/logs/prepare_benchmark.log",
+    benchmark:
+        f"{R}/benchmarks/prepare_benchmark.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
     params:
         settings=settings(
             "seed",
@@ -36,14 +42,8 @@ rule prepare_benchmark:
         ),
         code=code_digest("scripts/prepare_benchmark.py"),
         folder=f"{R}/benchmark",
-    log:
-        f"{R}/logs/prepare_benchmark.log",
-    benchmark:
-        f"{R}/benchmarks/prepare_benchmark.tsv"
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=30,
+    message:
+        "The benchmark: {CONFIG.evaluation.benchmark}, {CONFIG.evaluation.subjects} held-out subjects"
     shell:
         "python scripts/prepare_benchmark.py --settings {params.settings:q} --out-dir {params.folder:q}"
         " 2>&1 | tee {log}"
@@ -57,16 +57,24 @@ def generations(run: str) -> dict[str, str]:
 
 
 rule evaluate:
-    message:
-        "Judging the pictures of {wildcards.run}"
     input:
         unpack(lambda wildcards: generations(wildcards.run)),
         references=f"{R}/benchmark/references.tar",
-        encoders=[file for spec in sorted(set(CONFIG.evaluation.encoders.values())) for file in model_files(spec)],
+        encoders=[
+            file for spec in sorted(set(CONFIG.evaluation.encoders.values())) for file in model_files(spec)
+        ],
         probe=model_files(CONFIG.evaluation.probe),
     output:
         metrics=f"{R}/metrics/{{run}}.parquet",
         summary=f"{R}/metrics/{{run}}.json",
+    log:
+        f"{R}/logs/evaluate/{{run}}.log",
+    benchmark:
+        f"{R}/benchmarks/evaluate/{{run}}.tsv"
+    threads: CONFIG.compute.threads
+    resources:
+        mem_mb=2500,
+        runtime=120,
     params:
         settings=settings(
             "seed",
@@ -77,14 +85,8 @@ rule evaluate:
             exclude=["compute.precision"],
         ),
         code=code_digest("scripts/evaluate.py"),
-    log:
-        f"{R}/logs/evaluate/{{run}}.log",
-    benchmark:
-        f"{R}/benchmarks/evaluate/{{run}}.tsv"
-    threads: CONFIG.compute.threads
-    resources:
-        mem_mb=2500,
-        runtime=120,
+    message:
+        "Judging the pictures of {wildcards.run}"
     shell:
         "python scripts/evaluate.py --settings {params.settings:q} --run {wildcards.run}"
         " --generations {input.generations} --images {input.images} --references {input.references}"

@@ -14,13 +14,17 @@ if WITHOUT_DEMONSTRATIONS in RUNS and WITHOUT_DEMONSTRATIONS != SUTI:
 # What each sheet shows, in the order of its columns. Photos have no true picture of a prompt, nor compositional prompts.
 SHEET_RUNS = {
     "skills": [SUTI],
-    "comparison": ["base", "dreambooth", SUTI, "dream-suti"] if PHOTO_BENCHMARK else [
-        "real",
-        "base",
-        "dreambooth",
-        SUTI,
-        "dream-suti",
-    ],
+    "comparison": (
+        ["base", "dreambooth", SUTI, "dream-suti"]
+        if PHOTO_BENCHMARK
+        else [
+            "real",
+            "base",
+            "dreambooth",
+            SUTI,
+            "dream-suti",
+        ]
+    ),
     "compositional": [SUTI],
     "lambda": LAMBDA_RUNS,
     "demonstrations": DEMONSTRATION_RUNS,
@@ -47,8 +51,6 @@ FIGURES = expand(
 
 
 rule make_table:
-    message:
-        "Table: {wildcards.table}"
     input:
         metrics=lambda wildcards: expand(f"{R}/metrics/{{run}}.parquet", run=TABLE_RUNS[wildcards.table]),
         summary=f"{R}/metrics/{SUTI}.json",
@@ -62,21 +64,23 @@ rule make_table:
         csv=f"{R}/tables/{{table}}.csv",
         png=report(f"{R}/tables/{{table}}.png", caption="../report/{table}.rst", category="Tables"),
         tex=f"{R}/tables/{{table}}.tex",
+    log:
+        f"{R}/logs/make_table/{{table}}.log",
+    benchmark:
+        f"{R}/benchmarks/make_table/{{table}}.tsv"
+    wildcard_constraints:
+        table="|".join(TABLE_RUNS),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
     params:
         settings=settings("seed", "evaluation.bootstrap"),
         code=code_digest("scripts/make_tables.py"),
         suti=SUTI,
         timings=lambda wildcards, input: f"--timings {input.timings}" if input.timings else "",
-    wildcard_constraints:
-        table="|".join(TABLE_RUNS),
-    log:
-        f"{R}/logs/make_table/{{table}}.log",
-    benchmark:
-        f"{R}/benchmarks/make_table/{{table}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=30,
+    message:
+        "Table: {wildcards.table}"
     shell:
         "python scripts/make_tables.py --settings {params.settings:q} --table {wildcards.table}"
         " --metrics {input.metrics} --summary {input.summary} {params.timings} --suti-run {params.suti}"
@@ -84,8 +88,6 @@ rule make_table:
 
 
 rule plot_samples:
-    message:
-        "Sheet of samples: {wildcards.sheet}"
     input:
         **BENCHMARK,
         generations=lambda wildcards: [generations(run)["generations"] for run in SHEET_RUNS[wildcards.sheet]],
@@ -96,21 +98,23 @@ rule plot_samples:
             f"{R}/figures/samples_{{sheet}}.png", caption="../report/samples_{sheet}.rst", category="Samples"
         ),
         csv=f"{R}/figures/samples_{{sheet}}.csv",
+    log:
+        f"{R}/logs/plot_samples/{{sheet}}.log",
+    benchmark:
+        f"{R}/benchmarks/plot_samples/{{sheet}}.tsv"
+    wildcard_constraints:
+        sheet="|".join(SHEET_RUNS),
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
     params:
         code=code_digest("scripts/plot_samples.py"),
         runs=lambda wildcards: SHEET_RUNS[wildcards.sheet],
         folder=f"{R}/benchmark",
         metrics=lambda wildcards, input: f"--metrics {input.metrics}" if input.metrics else "",
-    wildcard_constraints:
-        sheet="|".join(SHEET_RUNS),
-    log:
-        f"{R}/logs/plot_samples/{{sheet}}.log",
-    benchmark:
-        f"{R}/benchmarks/plot_samples/{{sheet}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=30,
+    message:
+        "Sheet of samples: {wildcards.sheet}"
     shell:
         "python scripts/plot_samples.py --kind {wildcards.sheet} --benchmark {params.folder:q}"
         " --runs {params.runs} --generations {input.generations} --images {input.shards} {params.metrics}"
@@ -118,8 +122,6 @@ rule plot_samples:
 
 
 rule plot_experts:
-    message:
-        "Sheet of samples: what the experts drew, and what delta-CLIP kept"
     input:
         scores=expand(f"{R}/experts/scores-{{shard}}.parquet", shard=EXPERT_SHARDS),
         samples=expand(f"{R}/experts/samples-{{shard}}.tar", shard=EXPERT_SHARDS),
@@ -131,8 +133,6 @@ rule plot_experts:
             f"{R}/figures/samples_experts.png", caption="../report/samples_experts.rst", category="Samples"
         ),
         csv=f"{R}/figures/samples_experts.csv",
-    params:
-        code=code_digest("scripts/plot_samples.py"),
     log:
         f"{R}/logs/plot_experts.log",
     benchmark:
@@ -141,6 +141,10 @@ rule plot_experts:
     resources:
         mem_mb=1500,
         runtime=30,
+    params:
+        code=code_digest("scripts/plot_samples.py"),
+    message:
+        "Sheet of samples: what the experts drew, and what delta-CLIP kept"
     shell:
         "python scripts/plot_samples.py --kind experts --scores {input.scores} --samples {input.samples}"
         " --report {input.report} --inputs {input.inputs} --input-images {input.shown}"

@@ -3,18 +3,11 @@
 
 
 rule filter_samples:
-    message:
-        "G at lambda {wildcards.lam}"
     input:
         scores=expand(f"{R}/experts/scores-{{shard}}.parquet", shard=SHARDS),
     output:
         filtered=f"{R}/filtered/{{lam}}.parquet",
         report=f"{R}/filtered/{{lam}}.json",
-    params:
-        code=code_digest("scripts/filter_samples.py"),
-        # A pattern, as thousands of names would not fit a command line.
-        scores=lambda wildcards: f"{R}/experts/scores-{{shard}}.parquet",
-        shards=len(SHARDS),
     log:
         f"{R}/logs/filter_samples/{{lam}}.log",
     benchmark:
@@ -23,6 +16,13 @@ rule filter_samples:
     resources:
         mem_mb=1500,
         runtime=30,
+    params:
+        code=code_digest("scripts/filter_samples.py"),
+        # A pattern, as thousands of names would not fit a command line.
+        scores=lambda wildcards: f"{R}/experts/scores-{{shard}}.parquet",
+        shards=len(SHARDS),
+    message:
+        "G at lambda {wildcards.lam}"
     shell:
         "python scripts/filter_samples.py --lambda-name {wildcards.lam}"
         " --scores {params.scores:q} --shards {params.shards}"

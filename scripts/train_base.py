@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from suti.arguments import parser
-from suti.compute import prepare
+from suti.compute import precision, prepare
 from suti.io.atomic import atomic_path, write_json, write_text
 from suti.io.provenance import provenance
 from suti.models.pipeline import save_base
@@ -31,7 +31,7 @@ def main() -> None:
     base = train_base(
         BaseTraining(
             steps=training.base_steps, batch_size=training.base_batch_size, peak_rate=training.base_learning_rate,
-            seed=s.seed, precision=s.compute.precision, device=device, compile=training.compile,
+            seed=s.seed, precision=precision(s.compute, device), device=device, compile=training.compile,
         ),
         Path(args.checkpoint), log,
     )  # fmt: skip

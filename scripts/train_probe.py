@@ -1,7 +1,7 @@
 r"""Train the probe networks, which judge pictures of the world: subject, text and realism.
 
     python scripts/train_probe.py --out FOLDER --settings \
-        '{"seed": 0, "compute": {}, "train_models.probe_steps": 850}'
+        '{"seed": 0, "compute": {}, "train_models.probe_steps": 1350}'
 
 With --fakes, samples of a base model are shown to the realism head as further pictures that are not real.
 """
@@ -27,12 +27,14 @@ def main() -> None:
     arguments.add_argument(
         "--fakes", type=Path, nargs="*", default=[], help="tar shards of samples of a base model"
     )
+    arguments.add_argument("--initial", type=Path, help="probe folder to go on from, at half the rate")
     args = arguments.parse_args()
     s = args.settings
     samples = read_images(args.fakes)
     fakes = np.stack(list(samples.values())) if samples else None
-    settings = loop_settings("probe", s.seed, s["train_models.probe_steps"], 2e-3, s.compute)
-    train_probe(settings, args.out, args.checkpoint, args.loss, fakes)
+    rate = 2e-3 if args.initial is None else 1e-3
+    settings = loop_settings("probe", s.seed, s["train_models.probe_steps"], rate, s.compute)
+    train_probe(settings, args.out, args.checkpoint, args.loss, fakes, args.initial)
 
 
 if __name__ == "__main__":

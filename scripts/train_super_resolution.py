@@ -1,7 +1,7 @@
 r"""Train the super-resolution stage, 32 to 64 px, with noise augmentation.
 
     python scripts/train_super_resolution.py --out FOLDER --settings \
-        '{"seed": 0, "compute": {}, "train_models.super_resolution_steps": 900}'
+        '{"seed": 0, "compute": {}, "train_models.super_resolution_steps": 550}'
 """
 
 from __future__ import annotations

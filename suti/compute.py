@@ -26,6 +26,14 @@ def prepare(compute: Compute) -> torch.device:
     return device
 
 
+def precision(compute: Compute, device: torch.device) -> str:
+    """'bf16' or 'fp32': what ``auto`` means on this hardware."""
+    if compute.precision != "auto":
+        return compute.precision
+    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if native else "fp32"
+
+
 def autocast(compute: Compute, device: torch.device) -> AbstractContextManager[None]:
     """Autocast to the configured precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=compute.precision == "bf16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision(compute, device) == "bf16")

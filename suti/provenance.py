@@ -130,3 +130,12 @@ def model_folder(spec: str | None) -> Path | None:
         if spec.startswith(prefix):
             return Path(spec.removeprefix(prefix))
     return None if spec.startswith("open_clip:") else Path(spec)
+
+
+def model_digest(spec: str | None) -> str:
+    """Hash of a local model folder's files, or of the spec itself for a hub id (whose revision is its own affair)."""
+    digest = hashlib.blake2b(str(spec).encode() if not model_files(spec) else b"", digest_size=16)
+    for name in model_files(spec):
+        if Path(name).suffix in (".safetensors", ".json", ".txt") and Path(name).name != "provenance.json":
+            digest.update(Path(name).name.encode() + hashlib.sha256(Path(name).read_bytes()).digest())
+    return digest.hexdigest()

@@ -69,7 +69,7 @@ class Compute(Section):
 
     threads: Positive = Field(1, description="CPU threads of one process; two processes of one thread beat one of two")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where models run; auto takes CUDA if there is one")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="autocast precision of training and sampling")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="autocast precision of training and sampling; auto takes bf16 where the hardware computes it, else fp32")
 
 
 class Models(Section):
@@ -212,6 +212,7 @@ class Apprentice(Section):
     drop_text: Fraction = Field(0.05, description="probability of dropping the text of a target, for guidance")
     drop_demonstrations: Fraction = Field(0.05, description="probability of dropping the demonstrations of a target")
     drop_both: Fraction = Field(0.08, description="probability of dropping both")
+    timestep_power: float = Field(0.7, gt=0, description="timesteps are 1000 u^power, u uniform: below 1 favours high noise (paper: 1)")
     initialization: Literal["zero", "random"] = Field("zero", description="output projections of the new layers: zero (starts as the base exactly) or random (paper)")
     attention_head_dim: Positive = Field(32, description="channels of a head in the new attention layers")
     ema_decay: Fraction = Field(0.995, description="decay of the averaged weights that are saved")
@@ -232,6 +233,7 @@ class Baselines(Section):
     dreambooth_steps: Positive = Field(80, description="DreamBooth optimiser steps")
     dreambooth_learning_rate: float = Field(3e-4, gt=0, description="DreamBooth Adafactor rate")
     dreambooth_batch_size: Positive = Field(4, description="images a step")
+    identifier: str = Field("sks", min_length=1, description="DreamBooth's rare token, put before the class word")
     prior_preservation: bool = Field(False, description="DreamBooth's prior preservation loss, on pictures of the class drawn by the base")
     prior_images: Positive = Field(16, description="class pictures for prior preservation")
     dream_suti_steps: Positive = Field(40, description="Dream-SuTI optimiser steps (paper: 500)")
@@ -277,11 +279,11 @@ class TrainModels(Section):
     base_batch_size: Positive = Field(48, description="images a step")
     base_learning_rate: float = Field(1e-3, gt=0, description="peak rate of Muon and AdamW")
     compile: bool = Field(True, description="torch.compile the text-to-image UNet (needs a C++ compiler)")
-    super_resolution_steps: Positive = Field(900, description="super-resolution UNet: steps at batch 32")
+    super_resolution_steps: Positive = Field(550, description="super-resolution UNet: steps at batch 32")
     clip_steps: Positive = Field(1100, description="CLIP: steps at batch 128")
-    captioner_steps: Positive = Field(1800, description="captioner: steps at batch 64")
+    captioner_steps: Positive = Field(1300, description="captioner: steps at batch 64")
     dino_steps: Positive = Field(700, description="DINO-like encoder: steps at batch 128")
-    probe_steps: Positive = Field(850, description="probe networks: steps at batch 128")
+    probe_steps: Positive = Field(1350, description="probe networks: steps at batch 128")
 
 
 class Config(Section):

@@ -43,6 +43,9 @@ POOL_SUBJECTS: Final = 512
 STEPS_PER_POOL: Final = 20
 TEMPERATURE: Final = 0.1
 IDENTITY_WEIGHT: Final = 0.5
+REALISM_WEIGHT: Final = 2.0
+# What a scene may lack is drawn more often than in the corpus, or the heads would learn to say "none".
+SCENES: Final = {"p_accessory": 0.6, "p_style": 0.3, "p_recolour": 0.2, "p_effect": 0.3}
 CORRUPTED: Final = 64  # pictures of a batch that are shown corrupted to the realism head
 
 
@@ -59,17 +62,27 @@ def train_probe(
     checkpoint: Path | None = None,
     log: Path | None = None,
     fakes: np.ndarray | None = None,
+    initial: str | Path | None = None,
 ) -> None:
     """Train the probe and write its folder.
 
     ``fakes``: samples of a base model, uint8 ``(N, 32, 32, 3)``, as further examples of what is not real; a
-    sixth of the corrupted pictures is taken from them. None: corrupted renders only.
+    sixth of the corrupted pictures is taken from them. None: corrupted renders only. ``initial``: folder of a
+    probe to go on from, on other renders. None: new weights.
     """
     torch.manual_seed(stable_hash(settings.seed, "probe", "init", bits=56))
-    model = Probe()
+    model = Probe() if initial is None else load_probe(initial).requires_grad_(True)
     model.to(memory_format=torch.channels_last)
     pools = Pools(
-        lambda number: draw_views("probe", settings.seed, number, subjects=POOL_SUBJECTS, views=VIEWS),
+        lambda number: draw_views(
+            "probe",
+            settings.seed,
+            "new" if initial is None else "continued",
+            number,
+            subjects=POOL_SUBJECTS,
+            views=VIEWS,
+            **SCENES,
+        ),
         STEPS_PER_POOL,
     )
     labels = torch.arange(SUBJECTS_PER_BATCH).repeat_interleave(VIEWS)
@@ -116,7 +129,7 @@ def train_probe(
             realism = realism + 0.3 * F.binary_cross_entropy_with_logits(
                 out.realism[n:], torch.zeros(len(false)).to(device)
             )
-        total = IDENTITY_WEIGHT * identity + attributes / len(ATTRIBUTES) * 2 + realism
+        total = IDENTITY_WEIGHT * identity + attributes / len(ATTRIBUTES) * 2 + REALISM_WEIGHT * realism
         return {
             "loss": total,
             "identity": identity.detach(),
@@ -133,7 +146,11 @@ def train_probe(
         store_half(part)
         held_out = evaluate_probe(load_probe(part), settings.seed)
         write_provenance(
-            part, settings, seconds, held_out, {"base_samples": 0 if fakes is None else len(fakes)}
+            part,
+            settings,
+            seconds,
+            held_out,
+            {"base_samples": 0 if fakes is None else len(fakes), "continued": initial is not None},
         )
 
 

@@ -94,6 +94,9 @@ def test_probe_trains_saves_and_loads(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert [score.shape for score in judged] == [(2,)] * 3
     assert np.allclose(judged.subject, 1, atol=1e-4)
     assert ((judged.realism >= 0) & (judged.realism <= 1)).all()
+    training.train_probe(settings, tmp_path / "further", initial=tmp_path / "probe")
+    before, after = (load_probe(tmp_path / name).identity.weight for name in ("probe", "further"))
+    assert 0 < (before - after).abs().max() < 0.1  # goes on from the folder, does not start anew
 
 
 def test_errors_name_what_is_wrong(tmp_path: Path) -> None:

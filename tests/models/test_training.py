@@ -188,7 +188,7 @@ def test_shipped_clip_tells_pages_apart() -> None:
 def test_shipped_dino_finds_the_subject_among_64() -> None:
     encoder = load_image_encoder(f"transformers:{shipped('dino')}", Compute())
     z = encoder.embed(list(draw_views("test", "dino", subjects=64, views=4).flat()[0])).reshape(64, 4, -1)
-    assert retrieval(z[:, :2], z[:, 2:]) > 0.5  # chance: 1/64
+    assert retrieval(z[:, :2], z[:, 2:]) > 0.35  # chance: 1/64
 
 
 def test_shipped_captioner_names_what_it_sees() -> None:

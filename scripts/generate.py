@@ -1,0 +1,42 @@
+"""Draw the benchmark with the base (text alone) or with SuTI (k demonstrations); no fine-tuning.
+
+    python scripts/generate.py --run suti-q0.4-k4 --model results/apprentice/q0.4 --demonstrations-per-subject 4 ...
+"""
+
+from __future__ import annotations
+
+from tqdm.auto import tqdm
+
+from suti.compute import prepare
+from suti.drawing import drawing_parser, read_benchmark, sampling_settings, write_generations
+from suti.generation import draw_suti
+from suti.models.base import check_model_spec, load_base
+from suti.models.pipeline import SuTIPipeline
+
+
+def main() -> None:
+    arguments = drawing_parser(__doc__)
+    arguments.add_argument("--run", required=True, help="name of the run, e.g. base or suti-q0.4-k4")
+    arguments.add_argument("--model", metavar="FOLDER", help="the apprentice; left out: the base of models.base")
+    arguments.add_argument("--demonstrations-per-subject", type=int, default=0, metavar="K")
+    args = arguments.parse_args()
+    s = args.settings
+    device = prepare(s.compute)
+    if args.model:
+        check_model_spec(args.model, "--model")
+        pipeline = SuTIPipeline.from_pretrained(args.model)
+    else:
+        base = load_base(s["models.base"])
+        pipeline = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipeline.to(device)
+    subjects = read_benchmark(args.subjects, args.prompts, args.demonstrations, args.images, args.prompts_per_subject)
+    sampling = sampling_settings(s)
+    drawn = [
+        draw_suti(pipeline, subject, args.demonstrations_per_subject, sampling, s.compute, s.seed)
+        for subject in tqdm(subjects, desc=args.run, unit="subject", mininterval=5)
+    ]
+    write_generations(args.run, drawn, args.generations, args.images_out, args.timing)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Fine-tuning a base on one subject's pictures: the loop of an expert (Eq. 4) and of DreamBooth.
+
+Full fine-tuning of the UNet, or LoRA on its linear and convolution layers. Texts and, for latent bases, latents are
+computed once a subject. The text encoder stays as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from diffusers import UNet2DConditionModel
+from peft import LoraConfig
+from transformers import Adafactor
+
+from suti.compute import autocast
+from suti.config.schema import Compute
+from suti.diffusion.losses import denoising_loss
+from suti.models.base import BaseModel
+from suti.seeds import Key, torch_generator
+
+ADAPTER = "subject"
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a subject's model is trained; ``learning_rate`` is Adafactor's fixed rate."""
+
+    method: Literal["full", "lora"]
+    steps: int
+    batch_size: int
+    learning_rate: float
+    lora_rank: int = 8
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Pictures and texts of a subject: ``x_start`` ``(n, C, h, w)`` UNet inputs, ``text`` ``(n, L, D)``."""
+
+    x_start: torch.Tensor
+    text: torch.Tensor
+
+
+def fixed_rate_adafactor(groups: list[dict[str, object]] | list[torch.nn.Parameter], learning_rate: float) -> Adafactor:
+    """Adafactor with a fixed rate, as the paper uses it: no relative steps, no scaling by the parameters' size."""
+    return Adafactor(groups, lr=learning_rate, scale_parameter=False, relative_step=False, warmup_init=False)
+
+
+@contextmanager
+def subject_unet(base: BaseModel, settings: FineTuning) -> Iterator[tuple[UNet2DConditionModel, list[torch.nn.Parameter]]]:
+    """The base's UNet made trainable for one subject, and its trainable parameters; restored on leaving.
+
+    Full: all weights, put back from a copy afterwards. LoRA: an adapter (peft), removed afterwards.
+    """
+    unet = base.unet
+    if settings.method == "lora":
+        targets = [n for n, m in unet.named_modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
+        unet.add_adapter(
+            LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_rank, target_modules=targets), ADAPTER
+        )
+        try:
+            yield unet, [p for n, p in unet.named_parameters() if f".{ADAPTER}." in n]
+        finally:
+            unet.delete_adapters(ADAPTER)
+            unet.requires_grad_(False)
+        return
+    before = {n: p.detach().clone() for n, p in unet.named_parameters()}
+    unet.requires_grad_(True)
+    try:
+        yield unet, list(unet.parameters())
+    finally:
+        unet.requires_grad_(False)
+        unet.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, parameter in unet.named_parameters():
+                parameter.copy_(before[name])
+
+
+def fine_tune(
+    base: BaseModel,
+    parameters: list[torch.nn.Parameter],
+    subject: TrainingSet,
+    settings: FineTuning,
+    compute: Compute,
+    key: tuple[Key, ...],
+    prior: TrainingSet | None = None,
+) -> float:
+    """Train the base's UNet on one subject, in place (Eq. 4).
+
+    Args:
+        base: the base, its UNet inside ``subject_unet``.
+        parameters: what to train.
+        subject: the subject's pictures and texts.
+        key: (seed, stage, subject): all draws come from it, so no result depends on neighbours, shards or order.
+        prior: DreamBooth's class pictures; each step adds as many of them, at weight 1 (prior preservation).
+
+    Returns:
+        Mean loss of the last tenth of the steps; infinite or NaN if the training diverged, which stops it.
+    """
+    optimizer = fixed_rate_adafactor(parameters, settings.learning_rate)
+    draw = torch_generator(*key)
+    # One adapter's start must not depend on how many were made before it.
+    if settings.method == "lora":
+        _start_adapter(base.unet, draw)
+    device = base.device
+    last: list[float] = []
+    base.unet.train()
+    for step in range(settings.steps):
+        loss = torch.zeros((), device=device)
+        for data in (subject, prior) if prior is not None else (subject,):
+            pick = torch.randint(len(data.x_start), (settings.batch_size,), generator=draw)
+            x_start, text = data.x_start[pick], data.text[pick]
+            noise = torch.randn(x_start.shape, generator=draw).to(device)
+            timesteps = torch.randint(
+                base.scheduler.config.num_train_timesteps, (settings.batch_size,), generator=draw
+            ).to(device)
+            with autocast(compute, device):
+                loss = loss + denoising_loss(
+                    lambda x, t, text=text: base.unet(x, t, text, return_dict=False)[0],
+                    base.scheduler, x_start, noise, timesteps,
+                ).mean()  # fmt: skip
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if step >= settings.steps - max(1, settings.steps // 10):
+            last.append(loss.item())
+        if not math.isfinite(loss.item()):
+            return loss.item()
+    base.unet.eval()
+    return sum(last) / len(last)
+
+
+def _start_adapter(unet: UNet2DConditionModel, draw: torch.Generator) -> None:
+    """Kaiming-uniform start of the adapter's A factors (B starts at 0), from the subject's own generator."""
+    with torch.no_grad():
+        for name, parameter in unet.named_parameters():
+            if f".lora_A.{ADAPTER}." in name:
+                bound = 1 / math.sqrt(parameter[0].numel())
+                parameter.copy_((torch.rand(parameter.shape, generator=draw) * 2 - 1) * bound)
