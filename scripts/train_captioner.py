@@ -1,7 +1,7 @@
 r"""Train the captioner on renders and their captions.
 
     python scripts/train_captioner.py --out FOLDER --settings \
-        '{"seed": 0, "compute": {}, "train_models.captioner_steps": 1300}'
+        '{"seed": 0, "compute": {}, "train_models.captioner_steps": 1000}'
 """
 
 from __future__ import annotations

@@ -22,9 +22,7 @@ def main() -> None:
     args = arguments.parse_args()
     s = args.settings
     train_super_resolution(
-        loop_settings(
-            "super_resolution", s.seed, s["train_models.super_resolution_steps"], 1e-3, s.compute
-        ),
+        loop_settings("super_resolution", s.seed, s["train_models.super_resolution_steps"], 1e-3, s.compute),
         args.out,
         args.checkpoint,
         args.loss,

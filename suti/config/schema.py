@@ -281,7 +281,7 @@ class TrainModels(Section):
     compile: bool = Field(True, description="torch.compile the text-to-image UNet (needs a C++ compiler)")
     super_resolution_steps: Positive = Field(550, description="super-resolution UNet: steps at batch 32")
     clip_steps: Positive = Field(1100, description="CLIP: steps at batch 128")
-    captioner_steps: Positive = Field(1300, description="captioner: steps at batch 64")
+    captioner_steps: Positive = Field(1000, description="captioner: steps at batch 64")
     dino_steps: Positive = Field(700, description="DINO-like encoder: steps at batch 128")
     probe_steps: Positive = Field(1350, description="probe networks: steps at batch 128")
 

@@ -229,6 +229,8 @@ def true_attributes(subject: Subject, scene: Scene) -> dict[str, str]:
 def stated_attributes(prompt: str) -> dict[str, str]:
     """What a prompt asks for, by attribute; what it does not mention is absent.
 
+    A pattern word describes the subject, whom the subject score judges, and is no request; it is left out.
+
     Raises:
         ValueError: the prompt is not of the world.
     """
@@ -240,7 +242,6 @@ def stated_attributes(prompt: str) -> dict[str, str]:
         "style": truth.style,
         "colour": truth.recolour,
         "effect": truth.effect,
-        "pattern": truth.pattern,
     }
     return {name: value for name, value in stated.items() if value is not None}
 

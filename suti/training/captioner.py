@@ -1,7 +1,7 @@
-"""The captioner: a small ConvNeXt and a small BERT decoder (transformers' VisionEncoderDecoder) on renders.
+"""The captioner: a small Segformer and a small BERT decoder (transformers' VisionEncoderDecoder) on renders.
 
-A vision transformer of this size, as in BLIP, learns backgrounds but not shapes from so few pictures: after 80,000 it
-named the class of 46 % of them. Convolutions see shapes at once.
+A plain vision transformer, as in BLIP, learns backgrounds but not shapes from so few pictures: after 83,000
+it named the class of 46 %. Segformer's overlapping and depthwise convolutions see shapes much sooner.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from transformers import (
     AutoProcessor,
     BertConfig,
     BertLMHeadModel,
-    DINOv3ConvNextConfig,
-    DINOv3ConvNextModel,
     GenerationConfig,
     PreTrainedTokenizerBase,
+    SegformerConfig,
+    SegformerModel,
     TrOCRProcessor,
     VisionEncoderDecoderModel,
 )
@@ -44,11 +44,13 @@ WIDTH: Final = 192
 
 
 def new_captioner(seed: int, tokenizer: PreTrainedTokenizerBase) -> VisionEncoderDecoderModel:
-    """The untrained model, about 2.4M parameters; the decoder reads the 2 x 2 last features and their mean."""
+    """The untrained model, about 2.5M parameters; the decoder reads the 4 x 4 last features."""
     torch.manual_seed(stable_hash(seed, "captioner", "init", bits=56))
-    encoder = DINOv3ConvNextConfig(
-        image_size=32, hidden_sizes=[64, 128, WIDTH], depths=[2, 2, 2], layer_scale_init_value=0.1
-    )
+    encoder = SegformerConfig(
+        num_encoder_blocks=3, depths=[2, 2, 2], hidden_sizes=[48, 96, WIDTH], num_attention_heads=[1, 2, 4],
+        patch_sizes=[5, 3, 3], strides=[2, 2, 2], sr_ratios=[4, 2, 1], mlp_ratios=[2, 2, 3],
+        drop_path_rate=0.0, reshape_last_stage=False,
+    )  # fmt: skip
     encoder.hidden_size = WIDTH  # what VisionEncoderDecoder asks an encoder for
     special = {
         "bos_token_id": tokenizer.bos_token_id,
@@ -60,7 +62,7 @@ def new_captioner(seed: int, tokenizer: PreTrainedTokenizerBase) -> VisionEncode
         intermediate_size=384, max_position_embeddings=MAX_LENGTH, type_vocab_size=1, hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0, is_decoder=True, add_cross_attention=True, **special,
     )  # fmt: skip
-    model = VisionEncoderDecoderModel(encoder=DINOv3ConvNextModel(encoder), decoder=BertLMHeadModel(decoder))
+    model = VisionEncoderDecoderModel(encoder=SegformerModel(encoder), decoder=BertLMHeadModel(decoder))
     model.config.decoder_start_token_id = tokenizer.bos_token_id
     model.config.pad_token_id = tokenizer.pad_token_id
     model.generation_config = GenerationConfig(

@@ -164,6 +164,6 @@ def realism_sheet(folder: Path, seed: int) -> Image.Image:
         scores = probe.look(pictures).realism.sigmoid().tolist()
         rows.append(pictures)
         words.append(
-            [f"{corruption.__name__} {v:.2f}: {p:.2f}" for v, p in zip(severities, scores, strict=True)]
+            [f"{corruption.__name__[:7]} {v:.2f}: {p:.2f}" for v, p in zip(severities, scores, strict=True)]
         )
     return tile(rows, 96, words, label=14)
