@@ -58,14 +58,19 @@ def subject_unet(base: BaseModel, settings: FineTuning) -> Iterator[tuple[UNet2D
     """
     unet = base.unet
     if settings.method == "lora":
-        targets = [n for n, m in unet.named_modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
+        # Not the first and last convolution: adapters there leave a checkerboard on patchified pixels.
+        targets = [
+            n
+            for n, m in unet.named_modules()
+            if isinstance(m, torch.nn.Linear | torch.nn.Conv2d) and n not in ("conv_in", "conv_out")
+        ]
         unet.add_adapter(
             LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_rank, target_modules=targets), ADAPTER
         )
         try:
             yield unet, [p for n, p in unet.named_parameters() if f".{ADAPTER}." in n]
         finally:
-            unet.delete_adapters(ADAPTER)
+            unet.unload_lora()
             unet.requires_grad_(False)
         return
     before = {n: p.detach().clone() for n, p in unet.named_parameters()}

@@ -143,7 +143,7 @@ class Language(Section):
     max_retries: int = Field(2, ge=0, description="further attempts when an answer does not fit the schema, before the grammar writes the row")
     temperature: float = Field(0.7, ge=0, description="sampling temperature of the model's answers")
     max_new_tokens: Positive = Field(200, description="longest answer, tokens")
-    prompts_per_subject: Positive = Field(8, description="unseen prompts a subject")
+    prompts_per_subject: Positive = Field(6, description="unseen prompts a subject")
     skills: dict[Skill, Fraction] = Field(
         default_factory=lambda: {"recontextualization": 0.5, "attribute_editing": 0.15, "art_style": 0.15, "accessorization": 0.2},
         description="share of each skill among the prompts",
@@ -165,10 +165,10 @@ class Experts(Section):
 
     method: Literal["full", "lora"] = Field("full", description="fine-tune all of the UNet, or LoRA on linear and convolution layers")
     lora_rank: Positive = Field(8, description="rank of the LoRA factors")
-    steps: Positive = Field(60, description="optimiser steps (paper: 500)")
+    steps: Positive = Field(30, description="optimiser steps (paper: 500)")
     batch_size: Positive = Field(4, description="images a step")
     learning_rate: float = Field(3e-4, gt=0, description="Adafactor, fixed rate (paper: 1e-5)")
-    num_inference_steps: Positive = Field(24, description="DDPM steps of a sample")
+    num_inference_steps: Positive = Field(20, description="DDPM steps of a sample")
     guidance_scale: float = Field(3.0, ge=0, description="classifier-free guidance weight (paper: 30)")
     dynamic_thresholding: bool = Field(True, description="Imagen's dynamic thresholding of x_0 (pixel bases only)")
     samples_per_prompt: Positive = Field(1, description="samples drawn for each prompt")
@@ -203,7 +203,7 @@ class Filtering(Section):
 class Apprentice(Section):
     """The apprentice: Eq. 5, trained on G."""
 
-    steps: Positive = Field(900, description="optimiser steps (paper: 150,000)")
+    steps: Positive = Field(420, description="optimiser steps (paper: 150,000)")
     subjects_per_batch: Positive = Field(8, description="subjects a step; their demonstrations are encoded once")
     targets_per_subject: Positive = Field(4, description="samples a subject and step that share the demonstrations")
     demonstrations: Positive = Field(3, description="demonstrations a subject in training")
@@ -215,7 +215,7 @@ class Apprentice(Section):
     timestep_power: float = Field(0.7, gt=0, description="timesteps are 1000 u^power, u uniform: below 1 favours high noise (paper: 1)")
     initialization: Literal["zero", "random"] = Field("zero", description="output projections of the new layers: zero (starts as the base exactly) or random (paper)")
     attention_head_dim: Positive = Field(32, description="channels of a head in the new attention layers")
-    ema_decay: Fraction = Field(0.995, description="decay of the averaged weights that are saved")
+    ema_decay: Fraction = Field(0.99, description="decay of the averaged weights that are saved")
     warmup_steps: int = Field(50, ge=0, description="linear warm-up of the rates")
     checkpoint_every: Positive = Field(200, description="steps between checkpoints, from which a killed run resumes exactly")
 
@@ -230,13 +230,13 @@ class Apprentice(Section):
 class Baselines(Section):
     """DreamBooth per subject, and Dream-SuTI."""
 
-    dreambooth_steps: Positive = Field(80, description="DreamBooth optimiser steps")
+    dreambooth_steps: Positive = Field(40, description="DreamBooth optimiser steps")
     dreambooth_learning_rate: float = Field(3e-4, gt=0, description="DreamBooth Adafactor rate")
     dreambooth_batch_size: Positive = Field(4, description="images a step")
     identifier: str = Field("sks", min_length=1, description="DreamBooth's rare token, put before the class word")
     prior_preservation: bool = Field(False, description="DreamBooth's prior preservation loss, on pictures of the class drawn by the base")
     prior_images: Positive = Field(16, description="class pictures for prior preservation")
-    dream_suti_steps: Positive = Field(40, description="Dream-SuTI optimiser steps (paper: 500)")
+    dream_suti_steps: Positive = Field(24, description="Dream-SuTI optimiser steps (paper: 500)")
     dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
 
 
@@ -246,12 +246,12 @@ class Evaluation(Section):
     benchmark: Literal["world", "dreambench", "folders"] = Field("world", description="world: unseen rendered subjects; dreambench: a clone of google/dreambooth; folders: one folder of pictures a subject with class names from folder names")
     path: str = Field("", description="the clone's `dataset` folder, or the folder of subject folders (unused for world)")
     subjects: Positive = Field(30, description="benchmark subjects used, in order")
-    prompts_per_subject: Positive = Field(25, description="prompts a subject for base, SuTI and real images, spread evenly over the templates")
-    ablation_prompts_per_subject: Positive = Field(6, description="prompts a subject for the lambda and demonstration curves, DreamBooth and Dream-SuTI")
+    prompts_per_subject: Positive = Field(10, description="prompts a subject for base, SuTI and real images, spread evenly over the templates")
+    ablation_prompts_per_subject: Positive = Field(4, description="prompts a subject for the lambda and demonstration curves, DreamBooth and Dream-SuTI")
     images_per_prompt: Positive = Field(1, description="pictures a prompt (paper: 4)")
     demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
     demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
-    num_inference_steps: Positive = Field(24, description="DDPM steps")
+    num_inference_steps: Positive = Field(20, description="DDPM steps")
     guidance_scale: float = Field(3.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
     dynamic_thresholding: bool = Field(True, description="Imagen's dynamic thresholding of x_0 (pixel bases only)")
     encoders: dict[Literal["dino", "clip_i", "clip_t"], EncoderSpec] = Field(
@@ -275,7 +275,7 @@ class Evaluation(Section):
 class TrainModels(Section):
     """Training of the shipped models (`make models`). Steps at the given batch sizes."""
 
-    base_steps: Positive = Field(9500, description="text-to-image UNet: optimiser steps")
+    base_steps: Positive = Field(5600, description="text-to-image UNet: optimiser steps")
     base_batch_size: Positive = Field(48, description="images a step")
     base_learning_rate: float = Field(1e-3, gt=0, description="peak rate of Muon and AdamW")
     compile: bool = Field(True, description="torch.compile the text-to-image UNet (needs a C++ compiler)")

@@ -20,7 +20,14 @@ from suti.config.load import load_config, merge
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-SETTINGS = {"PYTHONHASHSEED": "0", "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
+WARM = Path(__file__).parent / "warm"
+SETTINGS = {
+    "PYTHONHASHSEED": "0",
+    "DVC_NO_ANALYTICS": "1",
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONPATH": str(WARM),
+}
 MODELS = ("base", "captioner", "clip", "dino", "probe")
 
 
@@ -129,6 +136,24 @@ def copy_checkout(target: Path) -> Checkout:
     return Checkout(target)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The server that spares every script its imports; scripts that do not find it run by themselves."""
+    if "SUTI_DEV" in os.environ:
+        SETTINGS["SUTI_WARM"] = "/tmp/wf/socket"
+        yield
+        return
+    address = tmp_path_factory.mktemp("warm") / "socket"
+    command = [sys.executable, str(WARM / "server.py"), str(address), str(ROOT)]
+    with subprocess.Popen(command, env=environment(), start_new_session=True) as server:
+        while server.poll() is None and not address.exists():
+            time.sleep(0.05)
+        SETTINGS["SUTI_WARM"] = str(address)
+        yield
+        del SETTINGS["SUTI_WARM"]
+        server.kill()
+
+
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkout]:
     """Makes copies of the checkout in which nothing ran yet."""
@@ -141,6 +166,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkout]
 @pytest.fixture(scope="session")
 def finished(fresh: Callable[[str], Checkout]) -> Checkout:
     """The workflow, run once; not to be changed."""
+    if "SUTI_DEV" in os.environ:
+        return Checkout(Path(os.environ["SUTI_DEV"]))
     checkout = fresh("finished")
     checkout.snakemake()
     return checkout

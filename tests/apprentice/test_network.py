@@ -1,0 +1,136 @@
+"""The apprentice's network: equal to the base at the start, blind to the order of demonstrations, saved whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tests.tiny import tiny_base
+
+from suti.models.apprentice_unet import ApprenticeUNet
+from suti.models.base import load_base
+from suti.models.demonstration_attention import DemonstrationAttention, Demonstrations
+from suti.models.pipeline import SuTIPipeline, save_base
+
+KINDS = ["pixel", "latent", "if"]
+
+
+def inputs(base, rows: int = 4):
+    generator = torch.Generator().manual_seed(1)
+    side, channels = base.unet.config.sample_size, base.unet.config.in_channels
+    x = torch.randn(rows, channels, side, side, generator=generator)
+    shown = torch.randn(6, channels, side, side, generator=generator)
+    timesteps = torch.tensor([0, 10, 500, 999][:rows])
+    return x, timesteps, base.encode_text(["a teapot", "a dog"] * (rows // 2)), shown, base.encode_text(["a cat"] * 6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_zero_start_equals_the_base(kind):
+    base = tiny_base(kind)
+    unet = ApprenticeUNet.from_base(base.unet, head_dim=4)
+    x, timesteps, text, shown, texts = inputs(base)
+    with torch.no_grad():
+        seen = {"demonstrations": unet.encode_demonstrations(shown, texts, 3)}
+        assert seen["demonstrations"].keys_values
+        want = base.unet(x, timesteps, text).sample
+        assert torch.equal(unet(x, timesteps, text, cross_attention_kwargs=seen).sample, want)
+        assert torch.equal(unet(x, timesteps, text).sample, want)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_start_reads_the_demonstrations_and_drops_them(kind):
+    base = tiny_base(kind)
+    torch.manual_seed(0)
+    unet = ApprenticeUNet.from_base(base.unet, head_dim=4, initialization="random")
+    x, timesteps, text, shown, texts = inputs(base)
+    with torch.no_grad():
+        seen = unet.encode_demonstrations(shown, texts, 3)
+        want = base.unet(x, timesteps, text).sample
+        got = unet(x, timesteps, text, cross_attention_kwargs={"demonstrations": seen}).sample
+        assert (got - want).abs().flatten(1).max(1).values.min() > 1e-4
+        half = seen.with_present(torch.tensor([1.0, 0.0, 1.0, 0.0]))
+        mixed = unet(x, timesteps, text, cross_attention_kwargs={"demonstrations": half}).sample
+    torch.testing.assert_close(mixed[[0, 2]], got[[0, 2]])
+    torch.testing.assert_close(mixed[[1, 3]], want[[1, 3]])
+
+
+def test_order_of_demonstrations_and_neighbours_do_not_matter():
+    base = tiny_base()
+    unet = ApprenticeUNet.from_base(base.unet, head_dim=4, initialization="random")
+    x, timesteps, text, shown, texts = inputs(base)
+    with torch.no_grad():
+        both = unet.encode_demonstrations(shown, texts, 3)
+        swapped = unet.encode_demonstrations(shown[[2, 0, 1, 5, 3, 4]], texts, 3)
+        alone = unet.encode_demonstrations(shown[:3], texts[:3], 3)
+        run = lambda d, rows: unet(  # noqa: E731
+            x[rows], timesteps[rows], text[rows], cross_attention_kwargs={"demonstrations": d}
+        ).sample
+        every = slice(0, 4)
+        torch.testing.assert_close(run(swapped, every), run(both, every), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(run(alone, slice(0, 2)), run(both, every)[:2], atol=1e-5, rtol=1e-4)
+
+
+def test_attention_equals_the_reference():
+    torch.manual_seed(0)
+    layer = DemonstrationAttention(16, 12, head_dim=4, initialization="random")
+    hidden, source = torch.randn(4, 5, 16), torch.randn(2, 9, 12)
+    got = layer(hidden, layer.keys_values(source), torch.tensor([1.0, 1.0, 0.0, 1.0]))
+    reference = torch.nn.MultiheadAttention(16, 4, bias=False, batch_first=True, kdim=12, vdim=12)
+    with torch.no_grad():
+        reference.q_proj_weight.copy_(layer.to_q.weight)
+        reference.k_proj_weight.copy_(layer.to_k.weight)
+        reference.v_proj_weight.copy_(layer.to_v.weight)
+        reference.out_proj.weight.copy_(layer.to_out.weight)
+        repeated = layer.norm_source(source).repeat_interleave(2, 0)
+        want, _ = reference(layer.norm_query(hidden), repeated, repeated)
+    want = want * torch.tensor([1.0, 1.0, 0.0, 1.0])[:, None, None]
+    torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_reach_every_new_parameter(kind):
+    base = tiny_base(kind)
+    unet = ApprenticeUNet.from_base(base.unet, head_dim=4, initialization="random").requires_grad_(True)
+    x, timesteps, text, shown, texts = inputs(base)
+    seen = unet.encode_demonstrations(shown, texts, 3)
+    F.mse_loss(unet(x, timesteps, text, cross_attention_kwargs={"demonstrations": seen}).sample, torch.ones(1)).backward()
+    # keys' gradients may vanish in a softmax over near-equal scores, but not be absent
+    assert all(p.grad is not None for p in unet.new_parameters())
+    assert sum(bool(p.grad.abs().max() > 0) for p in unet.new_parameters()) >= 0.9 * len(unet.new_parameters())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pipeline_saved_elsewhere_draws_the_same_pixels(kind, tmp_path):
+    base = tiny_base(kind)
+    unet = ApprenticeUNet.from_base(base.unet, head_dim=4, initialization="random")
+    pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipe.save_pretrained(tmp_path / "apprentice")
+    again = SuTIPipeline.from_pretrained(tmp_path / "apprentice")
+    assert isinstance(again.unet, ApprenticeUNet)
+    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    call = {"num_inference_steps": 2, "output_type": "np"}
+    shown = [(picture, "a cat"), (picture[:, ::-1], "a cat in the snow")]
+    draws = [
+        p("a cat on the beach", shown, generator=torch.Generator().manual_seed(3), **call).images for p in (pipe, again)
+    ]
+    assert draws[0].shape == (1, base.image_size, base.image_size, 3) and draws[0].dtype == np.uint8
+    assert np.array_equal(*draws)
+    encoded = pipe("a cat on the beach", pipe.encode_subject(shown), generator=torch.Generator().manual_seed(3), **call)
+    assert np.array_equal(encoded.images, draws[0])
+    plain = pipe("a cat on the beach", generator=torch.Generator().manual_seed(3), **call).images
+    assert not np.array_equal(plain, draws[0])
+
+
+def test_a_plain_base_takes_no_demonstrations(tmp_path):
+    save_base(tiny_base(), tmp_path / "base")
+    base = load_base(str(tmp_path / "base"))
+    pipe = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler)
+    with pytest.raises(ValueError, match="plain base"):
+        pipe("a cat", [(np.zeros((8, 8, 3), np.uint8), "a cat")])
+    assert pipe.encode_subject([]).keys_values == Demonstrations().keys_values == {}
+
+
+def test_a_missing_model_is_named():
+    with pytest.raises(FileNotFoundError, match=r"models\.base: model folder 'results/none'.*make models"):
+        load_base("results/none")

@@ -1,0 +1,97 @@
+"""Training the apprentice: data keyed by step, dropping, exact resume, NaN stops it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.tiny import tiny_base
+
+from suti.apprentice import Subject, Trainer, dropped, make_batch, new_apprentice, train_apprentice
+from suti.config.schema import Apprentice, Compute
+
+SETTINGS = Apprentice(steps=4, subjects_per_batch=2, targets_per_subject=2, demonstrations=2, attention_head_dim=4,
+                      warmup_steps=1, checkpoint_every=2, ema_decay=0.9)  # fmt: skip
+FP32 = Compute(precision="fp32", device="cpu")
+
+
+
+PICTURES = {f"{s}{kind}{i}": None for s in "abc" for kind in "dt" for i in range(4)}
+PICTURES = {k: np.full((16, 16, 3), 10 * i, np.uint8) for i, k in enumerate(PICTURES)}
+SUBJECTS = [
+    Subject(s, tuple((f"{s}d{i}", "a cat") for i in range(3)), tuple((f"{s}t{i}", "a cat in the snow") for i in range(n)))
+    for s, n in (("a", 4), ("b", 1), ("c", 2))
+]
+
+
+def trainer(**changes) -> Trainer:
+    base = tiny_base()
+    settings = SETTINGS.model_copy(update=changes)
+    return Trainer(new_apprentice(base, settings, 0), base, settings, FP32, 0)
+
+
+def run(checkpoint, **changes):
+    return train_apprentice(trainer(**changes), SUBJECTS, PICTURES.__getitem__, PICTURES.__getitem__, checkpoint)
+
+
+def test_batch_is_keyed_by_step_and_pairs_subjects_with_their_own():
+    make = lambda step: make_batch(  # noqa: E731
+        SUBJECTS, PICTURES.__getitem__, PICTURES.__getitem__, SETTINGS, 16, 0, step
+    )
+    one, again, other = make(5), make(5), make(6)
+    assert torch.equal(one.targets, again.targets) and one.prompts == again.prompts
+    assert not torch.equal(one.targets, other.targets) or not torch.equal(one.demonstrations, other.demonstrations)
+    assert one.targets.shape == (4, 3, 16, 16) and one.demonstrations.shape == (4, 3, 16, 16)
+    value = lambda x: round(float((x[0, 0, 0] + 1) * 127.5) / 10)  # noqa: E731
+    keys = list(PICTURES)
+    for row in range(4):
+        subject = keys[value(one.targets[row])][0]
+        shown = {keys[value(d)] for d in one.demonstrations[row // 2 * 2 : row // 2 * 2 + 2]}
+        assert {k[0] for k in shown} == {subject} and len(shown) == 2
+
+
+def test_dropping_follows_its_probabilities():
+    settings = SETTINGS.model_copy(update={"drop_both": 0.1, "drop_text": 0.2, "drop_demonstrations": 0.3})
+    draws = [dropped((i + 0.5) / 1000, settings) for i in range(1000)]
+    count = {pair: draws.count(pair) for pair in set(draws)}
+    assert count == {(True, True): 100, (True, False): 200, (False, True): 300, (False, False): 400}
+
+
+def test_a_killed_run_ends_with_the_same_weights(tmp_path):
+    whole = run(tmp_path / "a.pt")
+    killed = trainer()
+    calls = iter(range(10))
+
+    def dies(key):
+        if next(calls) > 8:  # within the third step, after the checkpoint of the second
+            raise KeyboardInterrupt
+        return PICTURES[key]
+
+    with pytest.raises(KeyboardInterrupt):
+        train_apprentice(killed, SUBJECTS, dies, PICTURES.__getitem__, tmp_path / "b.pt")
+    assert (tmp_path / "b.pt").exists()
+    resumed = run(tmp_path / "b.pt")
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_it_learns_and_moves_both_kinds_of_layers(tmp_path):
+    before = trainer()
+    start = {n: p.clone() for n, p in before.unet.named_parameters()}
+    after = train_apprentice(before, SUBJECTS, PICTURES.__getitem__, PICTURES.__getitem__, tmp_path / "c.pt")
+    moved = [n for n, p in after.named_parameters() if not torch.equal(p, start[n])]
+    assert any(".processor.layer.to_out" in n for n in moved) and any(".processor.layer." not in n for n in moved)
+
+
+def test_nan_stops_with_a_remedy(tmp_path):
+    broken = trainer()
+    with torch.no_grad():
+        next(iter(broken.unet.parameters())).fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match=r"step 0; lower apprentice\.learning_rate"):
+        train_apprentice(broken, SUBJECTS, PICTURES.__getitem__, PICTURES.__getitem__, tmp_path / "d.pt")
+    assert not (tmp_path / "d.pt").exists()
+
+
+def test_empty_g_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="G is empty"):
+        train_apprentice(trainer(), [], PICTURES.__getitem__, PICTURES.__getitem__, tmp_path / "e.pt")
