@@ -6,15 +6,14 @@ import io
 import json
 import os
 import random
-import shutil
 import tarfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from suti import tables
+from suti.io.shards import write_shard
 
 pytestmark = pytest.mark.workflow
 
@@ -89,12 +88,18 @@ def test_new_lambda_makes_only_its_own(workflow) -> None:
 
 def test_one_more_picture_retrains_one_expert(workflow) -> None:
     results = workflow.path / "results"
-    before = experts(results)
+    before, cached = experts(results), cache(results)
     subject = add_picture(results)
     workflow.snakemake("experts")
     after = experts(results)
     assert set(after) == set(before)
     assert {s for s in after if after[s] != before[s]} == {subject}
+    assert {p for p, time in cache(results).items() if cached.get(p) != time} == {after[subject]}
+
+
+def cache(results: Path) -> dict[str, int]:
+    """When what is left of each expert was written, by its content address."""
+    return {p.stem: p.stat().st_mtime_ns for p in (results / "experts" / "cache").rglob("*.tar")}
 
 
 def experts(results: Path) -> dict[str, str]:
@@ -105,30 +110,19 @@ def experts(results: Path) -> dict[str, str]:
 
 def add_picture(results: Path) -> str:
     """Put one more picture, nearly another of the page, on a kept cluster's page. Gives the cluster's id."""
-    cluster = tables.read_all(sorted(results.glob("mining/clusters-*.parquet")), "clusters")
-    kept = cluster[(cluster["status"] == "kept") & (cluster["images"] < 10)].iloc[0]
-    for shard in sorted((results / "world").glob("pages-*.tar")):
-        with tarfile.open(shard) as tar:
-            members = [(m.name, tar.extractfile(m).read()) for m in tar if m.isfile()]
-        pages = {n: json.loads(d) for n, d in members if n.endswith(".json")}
-        mine = [n for n, page in pages.items() if page["page_url"] == kept["page_url"]]
-        if not mine:
-            continue
-        stem = mine[0].removesuffix(".json")
-        name, data = next((n, d) for n, d in members if n != mine[0] and n.rsplit(".", 1)[0] == stem)
-        picture = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
-        buffer = io.BytesIO()
-        Image.fromarray(np.clip(picture + 3, 0, 255).astype(np.uint8)).save(buffer, format="PNG")
-        position = 1 + max(pages[n]["position"] for n in mine)
-        page = pages[mine[0]] | {"position": position, "image_url": f"{kept['page_url']}/added.png"}
-        added = [(f"{stem}-added.png", buffer.getvalue()), (f"{stem}-added.json", json.dumps(page).encode())]
-        place = 1 + max(i for i, (n, _) in enumerate(members) if n in mine or n == name)
-        part = shard.with_suffix(".part")
-        with tarfile.open(part, "w") as tar:
-            for member, content in [*members[:place], *added, *members[place:]]:
-                info = tarfile.TarInfo(member)
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-        shutil.move(part, shard)
-        return str(kept["cluster_id"])
-    raise AssertionError(f"page {kept['page_url']} is in no shard")
+    clusters = tables.read_all(sorted(results.glob("mining/clusters-*.parquet")), "clusters")
+    kept = clusters[(clusters["status"] == "kept") & (clusters["images"] < 10)].iloc[0]
+    shard = results / "world" / "pages-0.tar"
+    with tarfile.open(shard) as tar:
+        members = [(member.name, tar.extractfile(member).read()) for member in tar]
+    facts = {name: json.loads(data) for name, data in members if name.endswith(".json")}
+    last = max(name for name, page in facts.items() if page["page_url"] == kept["page_url"])
+    stem = last.removesuffix(".json")
+    picture = next(data for name, data in members if name == f"{stem}.jpg")
+    buffer = io.BytesIO()
+    ImageOps.mirror(Image.open(io.BytesIO(picture))).save(buffer, format="PNG")
+    page = facts[last] | {"image_url": f"{kept['page_url']}/added.png"}
+    added = [(f"{stem}z.png", buffer.getvalue()), (f"{stem}z.json", json.dumps(page).encode())]
+    place = 1 + max(i for i, (name, _) in enumerate(members) if name.startswith(f"{stem}."))
+    write_shard(shard, [*members[:place], *added, *members[place:]])
+    return str(kept["cluster_id"])

@@ -1,8 +1,8 @@
 """A process that has imported torch and its like, and forks itself for every script of the workflow.
 
-A job of the test configuration computes for half a second and imports for six; there are forty of them a run. Nothing of
-the project stays imported, so scripts run the code of the checkout they were started in. ``sitecustomize.py`` is the
-other end, in the interpreter that Snakemake starts.
+A job of the test configuration computes for half a second and imports for six, and a run has forty jobs.
+Nothing of the project stays imported: scripts run the code of the checkout they were started in.
+``sitecustomize.py`` is the other end, in the interpreter that Snakemake starts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Python imports this at its start: a script of the workflow is handed to the warm server of the tests, if it listens."""
+"""Python imports this at its start: it hands a script of the workflow to the warm server, if one listens."""
 
 import json
 import os

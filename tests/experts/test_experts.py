@@ -1,0 +1,131 @@
+"""Experts as the pipeline runs them: content addresses, cache, scores, and the drawing of baselines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.tiny import tiny_base
+
+from suti.config.schema import Compute, Experts
+from suti.experts import ExpertTask, cache_path, expert_address, read_cached, run_expert, score_samples, write_cached
+from suti.fine_tuning import FineTuning
+from suti.generation import (
+    BenchmarkSubject,
+    Sampling,
+    draw_dream_suti,
+    draw_dreambooth,
+    draw_suti,
+    with_identifier,
+)
+from suti.io.shards import encode_png
+from suti.models.apprentice_unet import ApprenticeUNet
+from suti.models.pipeline import SuTIPipeline
+
+FP32 = Compute(precision="fp32", device="cpu")
+SETTINGS = Experts(steps=2, batch_size=2, num_inference_steps=2, lora_rank=2)
+SAMPLING = Sampling(2, 3.0, True, 2)
+
+
+class ColourClip:
+    """A stand-in with known cosines: a picture's embedding is its mean colour, a text's its colour word."""
+
+    words = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0)}
+
+    def embed(self, images, batch_size=64):
+        means = np.array([np.asarray(i, np.float32).reshape(-1, 3).mean(0) + 1e-6 for i in images], np.float32)
+        return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+    def embed_text(self, texts, batch_size=256):
+        return np.array([self.words[t.split()[1]] for t in texts], np.float32)
+
+
+def pictures(count: int = 3, seed: int = 0) -> list[np.ndarray]:
+    return list(np.random.default_rng(seed).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8))
+
+
+def task(name: str = "s", seed: int = 0) -> ExpertTask:
+    images = tuple(encode_png(p) for p in pictures(seed=seed))
+    return ExpertTask(name, images, ("a cat",) * 3, (("p0", "a red cat"), ("p1", "a green cat")))
+
+
+def test_scores_by_hand():
+    full = lambda *rgb: np.full((4, 4, 3), rgb, np.uint8)  # noqa: E731
+    scores = score_samples(ColourClip(), np.stack([full(255, 0, 0)]), ["a red cat"], [full(0, 255, 0), full(120, 160, 0)])
+    assert scores[0]["clip_sample"] == pytest.approx(1.0, abs=1e-5)
+    assert scores[0]["clip_demonstration"] == pytest.approx(0.6, abs=1e-5)  # 3-4-5 triangle
+    assert scores[0]["delta"] == pytest.approx(0.4, abs=1e-5)
+
+
+def test_address_follows_content_and_nothing_else():
+    context = {"seed": 0, "base": "b", "clip": "c", "precision": "fp32", "code": "x"}
+    address = expert_address(task(), SETTINGS, context)
+    assert address == expert_address(task(), SETTINGS.model_copy(update={"shards": 9, "keep": True}), context)
+    changed = [
+        expert_address(task("t"), SETTINGS, context),
+        expert_address(task(seed=1), SETTINGS, context),
+        expert_address(task(), SETTINGS.model_copy(update={"steps": 3}), context),
+        *(expert_address(task(), SETTINGS, {**context, name: "other"}) for name in context),
+    ]
+    assert len({address, *changed}) == len(changed) + 1
+
+
+def test_an_expert_is_the_same_alone_and_among_others(tmp_path):
+    base = tiny_base()
+    first = run_expert(task(), "x", base, ColourClip(), SETTINGS, FP32, 0)
+    run_expert(task("other", 5), "y", base, ColourClip(), SETTINGS, FP32, 0)
+    again = run_expert(task(), "x", base, ColourClip(), SETTINGS, FP32, 0)
+    assert [s for s, _ in first.samples] == ["s_p0_0", "s_p1_0"]
+    for (_, a), (_, b) in zip(first.samples, again.samples, strict=True):
+        assert np.array_equal(a, b)
+    assert first.scores == again.scores and first.log == again.log
+    write_cached(tmp_path, "abcd", first)
+    kept = read_cached(tmp_path, "abcd")
+    assert kept.scores == first.scores and kept.log == first.log
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(kept.samples, first.samples, strict=True))
+
+
+def test_a_damaged_cache_file_is_not_believed(tmp_path):
+    path = cache_path(tmp_path, "abcd")
+    assert read_cached(tmp_path, "abcd") is None
+    path.parent.mkdir()
+    path.write_bytes(b"half a tar")
+    assert read_cached(tmp_path, "abcd") is None and not path.exists()
+
+
+def test_a_diverged_expert_is_dropped_with_its_reason():
+    base = tiny_base()
+    wild = SETTINGS.model_copy(update={"learning_rate": 1e30, "steps": 6})
+    result = run_expert(task(), "x", base, ColourClip(), wild, FP32, 0)
+    assert result.log["status"] == "diverged" and result.samples == [] and result.scores == []
+    healthy = run_expert(task(), "x", base, ColourClip(), SETTINGS, FP32, 0)
+    fresh = run_expert(task(), "x", tiny_base(), ColourClip(), SETTINGS, FP32, 0)
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(healthy.samples, fresh.samples, strict=True))
+
+
+def test_identifier_goes_before_the_class_word():
+    assert with_identifier("a Dog in the snow", "dog", "sks") == "a sks Dog in the snow"
+    assert with_identifier("a dogma", "dog", "sks") == "sks a dogma"
+
+
+def test_every_method_draws_the_benchmark_and_leaves_the_models_as_they_were():
+    base = tiny_base()
+    subject = BenchmarkSubject(
+        "s", "cat", tuple((p, "a cat") for p in pictures(4)), (("00", "a cat in the snow"), ("01", "a red cat"))
+    )
+    pipe = SuTIPipeline(
+        ApprenticeUNet.from_base(base.unet, 4, "random"), base.text_encoder, base.tokenizer, base.scheduler
+    )
+    pipe.base.freeze()
+    tuning = FineTuning("full", 2, 2, 1e-2)
+    suti = draw_suti(pipe, subject, 3, SAMPLING, FP32, 0)
+    assert [r["sample_id"] for r in suti.rows] == ["s__00__0", "s__00__1", "s__01__0", "s__01__1"]
+    assert suti.images.shape == (4, 16, 16, 3)
+    dream = draw_dream_suti(pipe, subject, tuning, SAMPLING, FP32, 0)
+    booth = draw_dreambooth(base, subject, tuning, "sks", 0, SAMPLING, FP32, 0)
+    prior = draw_dreambooth(base, subject, tuning, "sks", 2, SAMPLING, FP32, 0)
+    assert not np.array_equal(booth.images, prior.images) and not np.array_equal(dream.images, suti.images)
+    assert booth.optimisation_seconds > 0 and suti.optimisation_seconds == 0
+    assert np.array_equal(draw_suti(pipe, subject, 3, SAMPLING, FP32, 0).images, suti.images)
+    one = BenchmarkSubject("s", "cat", subject.demonstrations[:1], subject.prompts)
+    with pytest.raises(ValueError, match="has 1 demonstration, expected at least 2"):
+        draw_dream_suti(pipe, one, tuning, SAMPLING, FP32, 0)
