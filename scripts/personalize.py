@@ -31,14 +31,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def method_settings(method: str, s: Settings) -> tuple[FineTuning, dict[str, Any]]:
     """Fine-tuning of the method, and its further settings."""
+    frozen = tuple(s["experts.frozen"])
     if method == "dreambooth":
         tuning = FineTuning(
             "full", s["baselines.dreambooth_steps"], s["baselines.dreambooth_batch_size"],
-            s["baselines.dreambooth_learning_rate"],
+            s["baselines.dreambooth_learning_rate"], frozen=frozen,
         )  # fmt: skip
         prior = s["baselines.prior_images"] if s["baselines.prior_preservation"] else 0
         return tuning, {"identifier": s["baselines.identifier"], "prior_images": prior}
-    return FineTuning("full", s["baselines.dream_suti_steps"], 4, s["baselines.dream_suti_learning_rate"]), {}
+    return FineTuning("full", s["baselines.dream_suti_steps"], 4, s["baselines.dream_suti_learning_rate"], frozen=frozen), {}
 
 
 def address(subject: BenchmarkSubject, context: dict[str, Any]) -> str:

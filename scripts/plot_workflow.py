@@ -72,7 +72,7 @@ CHAPTERS = {
         "apprentice.smk", "lambda",
     ),
     "benchmark": Chapter(
-        FIRST, BOTTOM, "Benchmark", "unseen subjects, demonstrations,\n25 prompts each",
+        FIRST, BOTTOM, "Benchmark", "unseen subjects, demonstrations,\nprompts of DreamBench",
         "evaluation.smk", "all",
     ),
     "generations": Chapter(

@@ -76,7 +76,8 @@ def run_expert(
     pictures = [decode_rgb(data) for data in task.images]
     x_start = base.codec.encode(torch.stack([to_tensor(p, size) for p in pictures]).to(device))
     data = TrainingSet(x_start, base.encode_text(list(task.texts)))
-    tuning = FineTuning(settings.method, settings.steps, settings.batch_size, settings.learning_rate, settings.lora_rank)
+    tuning = FineTuning(settings.method, settings.steps, settings.batch_size, settings.learning_rate, settings.lora_rank,
+                        tuple(settings.frozen))  # fmt: skip
     log = {"expert_id": address, "subject_id": task.subject_id, "steps": settings.steps, "status": "ok"}
     drawn = [(pid, prompt, i) for pid, prompt in task.prompts for i in range(settings.samples_per_prompt)]
     with subject_unet(base, tuning) as (_, parameters):

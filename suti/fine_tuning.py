@@ -28,13 +28,19 @@ ADAPTER = "subject"
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How a subject's model is trained; ``learning_rate`` is Adafactor's fixed rate."""
+    """How a subject's model is trained.
+
+    Attributes:
+        learning_rate: Adafactor's fixed rate.
+        frozen: names of modules (and all below them) that stay as they are.
+    """
 
     method: Literal["full", "lora"]
     steps: int
     batch_size: int
     learning_rate: float
     lora_rank: int = 8
+    frozen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,11 +64,10 @@ def subject_unet(base: BaseModel, settings: FineTuning) -> Iterator[tuple[UNet2D
     """
     unet = base.unet
     if settings.method == "lora":
-        # Not the first and last convolution: adapters there leave a checkerboard on patchified pixels.
         targets = [
             n
             for n, m in unet.named_modules()
-            if isinstance(m, torch.nn.Linear | torch.nn.Conv2d) and n not in ("conv_in", "conv_out")
+            if isinstance(m, torch.nn.Linear | torch.nn.Conv2d) and not _below(n, settings.frozen)
         ]
         unet.add_adapter(
             LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_rank, target_modules=targets), ADAPTER
@@ -73,16 +78,22 @@ def subject_unet(base: BaseModel, settings: FineTuning) -> Iterator[tuple[UNet2D
             unet.unload_lora()
             unet.requires_grad_(False)
         return
-    before = {n: p.detach().clone() for n, p in unet.named_parameters()}
-    unet.requires_grad_(True)
+    trained = {n: p for n, p in unet.named_parameters() if not _below(n, settings.frozen)}
+    before = {n: p.detach().clone() for n, p in trained.items()}
+    for parameter in trained.values():
+        parameter.requires_grad_(True)
     try:
-        yield unet, list(unet.parameters())
+        yield unet, list(trained.values())
     finally:
         unet.requires_grad_(False)
         unet.zero_grad(set_to_none=True)
         with torch.no_grad():
-            for name, parameter in unet.named_parameters():
+            for name, parameter in trained.items():
                 parameter.copy_(before[name])
+
+
+def _below(name: str, modules: tuple[str, ...]) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
 def fine_tune(

@@ -167,7 +167,8 @@ class Experts(Section):
     lora_rank: Positive = Field(8, description="rank of the LoRA factors")
     steps: Positive = Field(30, description="optimiser steps (paper: 500)")
     batch_size: Positive = Field(4, description="images a step")
-    learning_rate: float = Field(3e-4, gt=0, description="Adafactor, fixed rate (paper: 1e-5)")
+    learning_rate: float = Field(2e-4, gt=0, description="Adafactor, fixed rate (paper: 1e-5)")
+    frozen: list[str] = Field(default_factory=lambda: ["conv_in", "conv_out"], description="modules of the UNet that experts and baselines leave as they are; a trained first or last convolution leaves a checkerboard on patchified pixels ([]: train all, as the paper)")
     num_inference_steps: Positive = Field(20, description="DDPM steps of a sample")
     guidance_scale: float = Field(3.0, ge=0, description="classifier-free guidance weight (paper: 30)")
     dynamic_thresholding: bool = Field(True, description="Imagen's dynamic thresholding of x_0 (pixel bases only)")
@@ -231,7 +232,7 @@ class Baselines(Section):
     """DreamBooth per subject, and Dream-SuTI."""
 
     dreambooth_steps: Positive = Field(40, description="DreamBooth optimiser steps")
-    dreambooth_learning_rate: float = Field(3e-4, gt=0, description="DreamBooth Adafactor rate")
+    dreambooth_learning_rate: float = Field(2e-4, gt=0, description="DreamBooth Adafactor rate")
     dreambooth_batch_size: Positive = Field(4, description="images a step")
     identifier: str = Field("sks", min_length=1, description="DreamBooth's rare token, put before the class word")
     prior_preservation: bool = Field(False, description="DreamBooth's prior preservation loss, on pictures of the class drawn by the base")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ SETTINGS = {
     "DVC_NO_ANALYTICS": "1",
     "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "CUDA_VISIBLE_DEVICES": "",  # a process that has seen CUDA cannot fork
     "PYTHONPATH": str(WARM),
 }
 MODELS = ("base", "captioner", "clip", "dino", "probe")
@@ -76,35 +78,30 @@ class Checkout:
         ]
         return {str(f.relative_to(results)): f.read_bytes() for f in files if f.name != "table2.csv"}
 
-    def kill_in(self, rule: str, timeout: float = 300) -> bool:
-        """Start the workflow and kill -9 all of it while a job of the rule runs. False if none ran."""
-        logs = self.path / "results" / "logs"
-        before = time.time()
+    def kill_at(self, target: str, sign: str, timeout: float = 300) -> bool:
+        """Make a target, and kill -9 all of it once a file like ``sign`` is written below the results.
+
+        False if the run ended before that.
+        """
+        started = time.time_ns()
         run = subprocess.Popen(
-            ["snakemake", "--workflow-profile", "profiles/default", "--cores", "1"],
+            ["snakemake", "--workflow-profile", "profiles/default", "--cores", "1", "--", target],
             cwd=self.path,
             env=environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        try:
-            while run.poll() is None and time.time() < before + timeout:
-                if any(
-                    f.stat().st_mtime > before
-                    for f in [*logs.glob(f"{rule}.log"), *logs.glob(f"{rule}/*.log")]
-                ):
-                    time.sleep(1.0)  # into the script's work
-                    break
-                time.sleep(0.05)
-            killed = run.poll() is None
-        finally:
-            try:
-                os.killpg(run.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                killed = False
+        seen = False
+        while not seen and run.poll() is None and time.time_ns() < started + timeout * 1e9:
+            with suppress(FileNotFoundError):  # written, listed, and gone again
+                seen = any(f.stat().st_mtime_ns > started for f in (self.path / "results").glob(sign))
+            time.sleep(0.02)
+        running = run.poll() is None
+        if running:
+            os.killpg(run.pid, signal.SIGKILL)
             run.wait()
-        return killed
+        return seen and running
 
 
 def environment() -> dict[str, str]:
@@ -136,12 +133,11 @@ def copy_checkout(target: Path) -> Checkout:
     return Checkout(target)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The server that spares every script its imports; scripts that do not find it run by themselves."""
-    if "SUTI_DEV" in os.environ:
-        SETTINGS["SUTI_WARM"] = "/tmp/wf/socket"
-        yield
+    if "SUTI_WARM" in os.environ or not hasattr(os, "pidfd_open"):
+        yield  # one runs already, or cannot
         return
     address = tmp_path_factory.mktemp("warm") / "socket"
     command = [sys.executable, str(WARM / "server.py"), str(address), str(ROOT)]
@@ -164,10 +160,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkout]
 
 
 @pytest.fixture(scope="session")
-def finished(fresh: Callable[[str], Checkout]) -> Checkout:
+def finished(fresh: Callable[[str], Checkout], warm: None) -> Checkout:
     """The workflow, run once; not to be changed."""
-    if "SUTI_DEV" in os.environ:
-        return Checkout(Path(os.environ["SUTI_DEV"]))
     checkout = fresh("finished")
     checkout.snakemake()
     return checkout

@@ -50,5 +50,12 @@ def test_dvc_and_snakemake_agree(workflow, tmp_path: Path) -> None:
     assert "Apprentice trained on G at lambda none" not in output and "Experts of shard" not in output
     assert all(path.read_bytes() == data for path, data in before.items())
     assert workflow.planned() == {}
-    shown = json.loads(workflow.call("dvc", "metrics", "show", "--json"))
-    assert any("suti-none-k2.json" in name for name in json.dumps(shown).split('"'))
+
+    # Metrics are summaries without errors, and the page of plots asks no other server.
+    shown = json.loads(workflow.call("dvc", "metrics", "show", "--json"))[""]["data"]
+    runs = ("real", "base", "dreambooth", "dream-suti", "suti-none-k2")
+    assert set(shown) == {f"results/metrics/{run}.json" for run in runs}
+    assert all("mean" in file["data"]["metrics"]["dino"] for file in shown.values())
+    workflow.call("dvc", "plots", "show", "--out", "plots")
+    page = (workflow.path / "plots" / "index.html").read_text()
+    assert "lambda_curve.png" in page and 'src="http' not in page and 'href="http' not in page

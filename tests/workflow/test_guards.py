@@ -1,12 +1,24 @@
-"""Results without records are refused, and the remedies that the message names work."""
+"""Locks of killed runs are freed, results without records refused; the remedies that messages name work."""
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 
 import pytest
 
 pytestmark = pytest.mark.workflow
+
+
+def test_lock_of_a_living_run_holds_and_of_a_killed_one_is_freed(workflow) -> None:
+    locks = workflow.path / ".snakemake" / "locks"
+    locks.mkdir(exist_ok=True)
+    (locks / "0.output.lock").write_text("results/tables/table1.csv\n")
+    with open(workflow.path / ".snakemake" / "suti.lock", "w") as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        assert "Directory cannot be locked" in workflow.snakemake(check=False)
+    assert "Nothing to be done" in workflow.snakemake()
+    assert not locks.exists()
 
 
 def test_results_without_records_are_refused_until_touched(workflow) -> None:
