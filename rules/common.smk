@@ -6,6 +6,7 @@ import re
 import sys
 from functools import cache
 from itertools import product
+from os import environ
 from pathlib import Path
 from shlex import quote
 
@@ -15,12 +16,12 @@ ROOT = Path(workflow.basedir)
 
 # Scripts and this file import suti from this checkout, never from another one that happens to be installed.
 sys.path.insert(0, str(ROOT))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT), *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
 )
 # `python` in a shell command is the interpreter that runs Snakemake, also when its environment is not activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight for the job's cores
+environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ["PATH"]])
+environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight for the job's cores
 
 from suti import provenance
 from suti.config.load import ConfigError, lookup, validate_config
@@ -94,7 +95,7 @@ def without(value, name: str, names: tuple[str, ...]):
 
 
 def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()):
-    """The settings that a rule passes to its script: ``params: settings=settings("seed", "experts")``.
+    """The settings that go from a job to its script: ``params: settings=settings("seed", "experts")``.
 
     Names are dotted paths into the configuration; ``exclude`` takes dotted names away again, so that a rule reruns
     for no setting that its script does not read. The value is compact JSON with sorted keys (a function, because

@@ -144,7 +144,7 @@ class Trainer:
             {"params": self.unet.new_parameters(), "lr": self.settings.new_layer_learning_rate},
         ]
         self.unet.requires_grad_(True)
-        self.optimizer = fixed_rate_adafactor(groups, self.settings.learning_rate)
+        self.optimizer = fixed_rate_adafactor(groups, self.settings.learning_rate, self.settings.momentum)
         self.ema = EMAModel(self.unet.parameters(), decay=self.settings.ema_decay, use_ema_warmup=True, power=0.75)
 
     def train_step(self, batch: Batch) -> float:
@@ -211,7 +211,7 @@ def new_apprentice(base: BaseModel, settings: Apprentice, seed: int) -> Apprenti
     """Apprentice with the base's weights and fresh attention over demonstrations, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_generator(seed, "apprentice", "init").initial_seed() % 2**31)
-        return ApprenticeUNet.from_base(base.unet, settings.attention_head_dim, settings.initialization)
+        return ApprenticeUNet.from_base(base.unet, settings.initialization)
 
 
 def train_apprentice(

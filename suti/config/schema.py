@@ -165,7 +165,7 @@ class Experts(Section):
 
     method: Literal["full", "lora"] = Field("full", description="fine-tune all of the UNet, or LoRA on linear and convolution layers")
     lora_rank: Positive = Field(8, description="rank of the LoRA factors")
-    steps: Positive = Field(30, description="optimiser steps (paper: 500)")
+    steps: Positive = Field(26, description="optimiser steps (paper: 500)")
     batch_size: Positive = Field(4, description="images a step")
     learning_rate: float = Field(2e-4, gt=0, description="Adafactor, fixed rate (paper: 1e-5)")
     frozen: list[str] = Field(default_factory=lambda: ["conv_in", "conv_out"], description="modules of the UNet that experts and baselines leave as they are; a trained first or last convolution leaves a checkerboard on patchified pixels ([]: train all, as the paper)")
@@ -204,18 +204,18 @@ class Filtering(Section):
 class Apprentice(Section):
     """The apprentice: Eq. 5, trained on G."""
 
-    steps: Positive = Field(420, description="optimiser steps (paper: 150,000)")
+    steps: Positive = Field(520, description="optimiser steps (paper: 150,000)")
     subjects_per_batch: Positive = Field(8, description="subjects a step; their demonstrations are encoded once")
     targets_per_subject: Positive = Field(4, description="samples a subject and step that share the demonstrations")
     demonstrations: Positive = Field(3, description="demonstrations a subject in training")
     learning_rate: float = Field(4e-4, gt=0, description="Adafactor rate of the layers that come from the base (paper: 1e-4)")
-    new_layer_learning_rate: float = Field(1e-3, gt=0, description="Adafactor rate of the new attention layers")
+    new_layer_learning_rate: float = Field(2e-3, gt=0, description="Adafactor rate of the new attention layers")
+    momentum: Fraction = Field(0.9, description="Adafactor's first moment; small batches need it, the paper's large ones do not (paper: 0)")
     drop_text: Fraction = Field(0.05, description="probability of dropping the text of a target, for guidance")
     drop_demonstrations: Fraction = Field(0.05, description="probability of dropping the demonstrations of a target")
     drop_both: Fraction = Field(0.08, description="probability of dropping both")
-    timestep_power: float = Field(0.7, gt=0, description="timesteps are 1000 u^power, u uniform: below 1 favours high noise (paper: 1)")
-    initialization: Literal["zero", "random"] = Field("zero", description="output projections of the new layers: zero (starts as the base exactly) or random (paper)")
-    attention_head_dim: Positive = Field(32, description="channels of a head in the new attention layers")
+    timestep_power: float = Field(0.5, gt=0, description="timesteps are 1000 u^power, u uniform: below 1 favours high noise (paper: 1)")
+    initialization: Literal["self_attention", "zero", "random"] = Field("self_attention", description="start of the new layers: queries, keys and values of the base's self-attention and output zero; random and output zero; or all random (paper). The first two start as the base exactly")
     ema_decay: Fraction = Field(0.99, description="decay of the averaged weights that are saved")
     warmup_steps: int = Field(50, ge=0, description="linear warm-up of the rates")
     checkpoint_every: Positive = Field(200, description="steps between checkpoints, from which a killed run resumes exactly")
@@ -231,13 +231,13 @@ class Apprentice(Section):
 class Baselines(Section):
     """DreamBooth per subject, and Dream-SuTI."""
 
-    dreambooth_steps: Positive = Field(40, description="DreamBooth optimiser steps")
+    dreambooth_steps: Positive = Field(30, description="DreamBooth optimiser steps")
     dreambooth_learning_rate: float = Field(2e-4, gt=0, description="DreamBooth Adafactor rate")
     dreambooth_batch_size: Positive = Field(4, description="images a step")
     identifier: str = Field("sks", min_length=1, description="DreamBooth's rare token, put before the class word")
     prior_preservation: bool = Field(False, description="DreamBooth's prior preservation loss, on pictures of the class drawn by the base")
     prior_images: Positive = Field(16, description="class pictures for prior preservation")
-    dream_suti_steps: Positive = Field(24, description="Dream-SuTI optimiser steps (paper: 500)")
+    dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
     dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
 
 

@@ -139,7 +139,7 @@ def summary(
             "overall": "1 if subject, text and realism each reach their threshold, per picture, else 0",
             "estimate": "mean over subjects of the mean over a subject's pictures",
             "interval": f"95 % percentile interval of {bootstrap} bootstrap resamples of the subjects, "
-            "seed {seed}",
+            f"seed {seed}",
             "subjects": int(image_metrics["subject_id"].nunique()),
             "images": len(image_metrics),
         },

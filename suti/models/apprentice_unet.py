@@ -1,8 +1,9 @@
 """The apprentice's network: a base's UNet that also attends to demonstrations (section 3).
 
 Each demonstration (picture, text) goes through the re-used down-stack at timestep 0 with its own text. The tokens
-that enter each attention module of the down-stack are the demonstration's features at that resolution. New attention
-layers in the down-stack, the middle and the up-stack read them, beside the attention over the target's text.
+that enter each self-attention of the down-stack are the demonstration's features at that resolution. New attention
+layers beside the self-attentions of the down-stack, the middle and the up-stack read them; attention over the
+target's text stays as it is.
 """
 
 from __future__ import annotations
@@ -29,48 +30,56 @@ class ApprenticeUNet(UNet2DConditionModel):
 
     def __init__(
         self,
-        demonstration_head_dim: int = 32,
-        demonstration_initialization: Initialization = "zero",
+        demonstration_initialization: Initialization = "self_attention",
         **base: Any,
     ) -> None:
         super().__init__(**base)
-        self.register_to_config(
-            demonstration_head_dim=demonstration_head_dim, demonstration_initialization=demonstration_initialization
-        )
-        self._install(demonstration_head_dim, demonstration_initialization)
+        self.register_to_config(demonstration_initialization=demonstration_initialization)
+        self._install(demonstration_initialization)
 
     @classmethod
     def from_base(
-        cls, unet: UNet2DConditionModel, head_dim: int = 32, initialization: Initialization = "zero"
+        cls, unet: UNet2DConditionModel, initialization: Initialization = "self_attention"
     ) -> ApprenticeUNet:
-        """Apprentice with the base's weights; only the new layers are new. Random draws come from torch's global state."""
+        """Apprentice with the base's weights; only the new layers are new. Random draws come from torch's global state.
+
+        Args:
+            initialization: of the new layers. 'self_attention': queries, keys and values of the self-attention
+                beside which the layer stands, output 0; 'zero': random but for the output; 'random': all random, as
+                in the paper. With the first two the apprentice starts as the base, exactly.
+        """
         known = inspect.signature(UNet2DConditionModel.__init__).parameters
         config = {k: v for k, v in unet.config.items() if k in known}
-        apprentice = cls(demonstration_head_dim=head_dim, demonstration_initialization=initialization, **config)
+        apprentice = cls(demonstration_initialization=initialization, **config)
         missing, unexpected = apprentice.load_state_dict(unet.state_dict(), strict=False)
         strange = [k for k in missing if ".processor.layer." not in k]
         if strange or unexpected:
             raise ValueError(f"base UNet does not fit the apprentice: missing {strange[:3]}, unexpected {unexpected[:3]}")
+        if initialization == "self_attention":
+            for name, module in apprentice.named_modules():
+                if f"{name}.processor" in apprentice._sources and not name.endswith("attn2"):
+                    apprentice.attn_processors[f"{name}.processor"].layer.start_from(module)
         return apprentice
 
-    def _install(self, head_dim: int, initialization: Initialization) -> None:
-        recorded: dict[int, str] = {}  # level of the down-stack -> its last attention over text
+    def _install(self, initialization: Initialization) -> None:
+        recorded: dict[int, str] = {}  # level of the down-stack -> its last attention
         modules = {f"{n}.processor": m for n, m in self.named_modules() if f"{n}.processor" in self.attn_processors}
         for name in modules:
-            if _is_cross(name) and name.startswith("down_blocks."):
+            if _is_host(name) and name.startswith("down_blocks."):
                 recorded[int(name.split(".")[1])] = name
         if not recorded:
-            raise ValueError("the base's down-stack has no attention over text, so demonstrations have no features")
+            raise ValueError("the base's down-stack has no attention, so demonstrations have no features")
         processors = {}
         for name, inner in self.attn_processors.items():
             layer = None
-            if _is_cross(name):
+            if _is_host(name):
                 source = _source(name, recorded, len(self.down_blocks))
                 layer = DemonstrationAttention(
-                    _width(modules[name]), _width(modules[source]), head_dim, initialization
+                    _width(modules[name]), _width(modules[source]), modules[name].heads, initialization,
+                    normalize=modules[name].group_norm is not None,
                 )  # fmt: skip
             processors[name] = DemonstrationProcessor(name, inner, layer)
-        self._sources = {n: _source(n, recorded, len(self.down_blocks)) for n in processors if _is_cross(n)}
+        self._sources = {n: _source(n, recorded, len(self.down_blocks)) for n in processors if _is_host(n)}
         self.set_attn_processor(dict(processors))  # a copy: diffusers empties what it is given
 
     def new_parameters(self) -> list[torch.nn.Parameter]:
@@ -121,9 +130,12 @@ class ApprenticeUNet(UNet2DConditionModel):
         return Demonstrations(keys_values)
 
 
-def _is_cross(name: str) -> bool:
-    """Whether the attention module reads the text (attn2, or the one module of Imagen's added-key blocks)."""
-    return not name.endswith("attn1.processor")
+def _is_host(name: str) -> bool:
+    """Whether a new layer stands beside this attention: self-attention, or the one module of Imagen's blocks.
+
+    Not the attention over text: the picture's own tokens are what the demonstrations' tokens are like.
+    """
+    return not name.endswith("attn2.processor")
 
 
 def _source(name: str, recorded: dict[int, str], levels: int) -> str:

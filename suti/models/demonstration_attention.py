@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-Initialization = Literal["zero", "random"]
+Initialization = Literal["self_attention", "zero", "random"]
 KeysValues = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -39,19 +39,33 @@ class Demonstrations:
 class DemonstrationAttention(nn.Module):
     """Cross-attention from the UNet's tokens to the demonstrations' tokens; permutation-invariant over both."""
 
-    def __init__(self, query_dim: int, source_dim: int, head_dim: int, initialization: Initialization) -> None:
+    def __init__(
+        self, query_dim: int, source_dim: int, heads: int, initialization: Initialization, normalize: bool = True
+    ) -> None:
+        """``normalize``: whether the inputs still need a layer norm (they do not inside a transformer block)."""
         super().__init__()
-        self.heads = max(1, query_dim // head_dim)
-        inner = self.heads * head_dim
-        self.norm_query = nn.LayerNorm(query_dim)
-        self.norm_source = nn.LayerNorm(source_dim)
+        self.heads = heads
+        inner = query_dim
+        self.norm_query = nn.LayerNorm(query_dim) if normalize else nn.Identity()
+        self.norm_source = nn.LayerNorm(source_dim) if normalize else nn.Identity()
         self.to_q = nn.Linear(query_dim, inner, bias=False)
         self.to_k = nn.Linear(source_dim, inner, bias=False)
         self.to_v = nn.Linear(source_dim, inner, bias=False)
         self.to_out = nn.Linear(inner, query_dim)
-        if initialization == "zero":
+        if initialization != "random":
             nn.init.zeros_(self.to_out.weight)
         nn.init.zeros_(self.to_out.bias)
+
+    @torch.no_grad()
+    def start_from(self, attention: nn.Module) -> None:
+        """Take queries, keys and values of a self-attention of the base, where the widths agree.
+
+        A demonstration's tokens lie in the space that self-attention compares: it finds like parts from the start.
+        """
+        for name in ("to_q", "to_k", "to_v"):
+            known, new = getattr(attention, name, None), getattr(self, name)
+            if known is not None and known.weight.shape == new.weight.shape:
+                new.weight.copy_(known.weight)
 
     def keys_values(self, source: torch.Tensor) -> KeysValues:
         """Keys and values ``(S, heads, M, head_dim)`` of the demonstrations' features ``(S, M, source_dim)``."""

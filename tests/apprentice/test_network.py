@@ -28,7 +28,7 @@ def inputs(base, rows: int = 4):
 @pytest.mark.parametrize("kind", KINDS)
 def test_zero_start_equals_the_base(kind):
     base = tiny_base(kind)
-    unet = ApprenticeUNet.from_base(base.unet, head_dim=4)
+    unet = ApprenticeUNet.from_base(base.unet)
     x, timesteps, text, shown, texts = inputs(base)
     with torch.no_grad():
         seen = {"demonstrations": unet.encode_demonstrations(shown, texts, 3)}
@@ -42,7 +42,7 @@ def test_zero_start_equals_the_base(kind):
 def test_random_start_reads_the_demonstrations_and_drops_them(kind):
     base = tiny_base(kind)
     torch.manual_seed(0)
-    unet = ApprenticeUNet.from_base(base.unet, head_dim=4, initialization="random")
+    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
     x, timesteps, text, shown, texts = inputs(base)
     with torch.no_grad():
         seen = unet.encode_demonstrations(shown, texts, 3)
@@ -57,7 +57,7 @@ def test_random_start_reads_the_demonstrations_and_drops_them(kind):
 
 def test_order_of_demonstrations_and_neighbours_do_not_matter():
     base = tiny_base()
-    unet = ApprenticeUNet.from_base(base.unet, head_dim=4, initialization="random")
+    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
     x, timesteps, text, shown, texts = inputs(base)
     with torch.no_grad():
         both = unet.encode_demonstrations(shown, texts, 3)
@@ -73,7 +73,7 @@ def test_order_of_demonstrations_and_neighbours_do_not_matter():
 
 def test_attention_equals_the_reference():
     torch.manual_seed(0)
-    layer = DemonstrationAttention(16, 12, head_dim=4, initialization="random")
+    layer = DemonstrationAttention(16, 12, heads=4, initialization="random")
     hidden, source = torch.randn(4, 5, 16), torch.randn(2, 9, 12)
     got = layer(hidden, layer.keys_values(source), torch.tensor([1.0, 1.0, 0.0, 1.0]))
     reference = torch.nn.MultiheadAttention(16, 4, bias=False, batch_first=True, kdim=12, vdim=12)
@@ -91,10 +91,10 @@ def test_attention_equals_the_reference():
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_reach_every_new_parameter(kind):
     base = tiny_base(kind)
-    unet = ApprenticeUNet.from_base(base.unet, head_dim=4, initialization="random").requires_grad_(True)
+    unet = ApprenticeUNet.from_base(base.unet, initialization="random").requires_grad_(True)
     x, timesteps, text, shown, texts = inputs(base)
     seen = unet.encode_demonstrations(shown, texts, 3)
-    F.mse_loss(unet(x, timesteps, text, cross_attention_kwargs={"demonstrations": seen}).sample, torch.ones(1)).backward()
+    F.mse_loss(unet(x, timesteps, text, cross_attention_kwargs={"demonstrations": seen}).sample, torch.ones(())).backward()
     # keys' gradients may vanish in a softmax over near-equal scores, but not be absent
     assert all(p.grad is not None for p in unet.new_parameters())
     assert sum(bool(p.grad.abs().max() > 0) for p in unet.new_parameters()) >= 0.9 * len(unet.new_parameters())
@@ -103,7 +103,7 @@ def test_gradients_reach_every_new_parameter(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_pipeline_saved_elsewhere_draws_the_same_pixels(kind, tmp_path):
     base = tiny_base(kind)
-    unet = ApprenticeUNet.from_base(base.unet, head_dim=4, initialization="random")
+    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
     pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
     pipe.save_pretrained(tmp_path / "apprentice")
     again = SuTIPipeline.from_pretrained(tmp_path / "apprentice")

@@ -10,7 +10,7 @@ from tests.tiny import tiny_base
 from suti.apprentice import Subject, Trainer, dropped, make_batch, new_apprentice, train_apprentice
 from suti.config.schema import Apprentice, Compute
 
-SETTINGS = Apprentice(steps=4, subjects_per_batch=2, targets_per_subject=2, demonstrations=2, attention_head_dim=4,
+SETTINGS = Apprentice(steps=4, subjects_per_batch=2, targets_per_subject=2, demonstrations=2,
                       warmup_steps=1, checkpoint_every=2, ema_decay=0.9)  # fmt: skip
 FP32 = Compute(precision="fp32", device="cpu")
 

@@ -113,7 +113,7 @@ def test_every_method_draws_the_benchmark_and_leaves_the_models_as_they_were():
         "s", "cat", tuple((p, "a cat") for p in pictures(4)), (("00", "a cat in the snow"), ("01", "a red cat"))
     )
     pipe = SuTIPipeline(
-        ApprenticeUNet.from_base(base.unet, 4, "random"), base.text_encoder, base.tokenizer, base.scheduler
+        ApprenticeUNet.from_base(base.unet, "random"), base.text_encoder, base.tokenizer, base.scheduler
     )
     pipe.base.freeze()
     tuning = FineTuning("full", 2, 2, 1e-2)
