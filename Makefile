@@ -64,7 +64,7 @@ report: $(READY) ## write results/report.html if it is older than what it shows,
 	  report "$$(realpath "$$results")/report.html"
 
 test: $(READY) ## run the test suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 models: $(READY) ## train the small models of resources/models anew (hours on two cores)
 	@$(SNAKEMAKE) $(ARGS) models

@@ -48,6 +48,8 @@ localrules:
 rule mining:
     input:
         expand(f"{R}/mining/{{table}}-{{part}}.parquet", table=["clusters", "members"], part=PARTS),
+        f"{R}/mining/report.json",
+        f"{R}/figures/similarity.png",
 
 
 rule captions:

@@ -74,7 +74,12 @@ def main() -> None:
 
     with autocast(compute, device):
         encoded = apprentice.encode_subject(shown)
-    print(line("call, subject encoded in the call:", ratios(lambda: call(apprentice, shown), lambda: call(plain, ()), args.pairs)))
+    print(
+        line(
+            "call, subject encoded in the call:",
+            ratios(lambda: call(apprentice, shown), lambda: call(plain, ()), args.pairs),
+        )
+    )
 
     rows, k = 32, settings.demonstrations
     side, channels = base.unet.config.sample_size, base.unet.config.in_channels

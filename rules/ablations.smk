@@ -14,6 +14,8 @@ rule plot_deltas:
         f"{R}/logs/plot_deltas.log",
     benchmark:
         f"{R}/benchmarks/plot_deltas.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=1500,
@@ -44,6 +46,8 @@ rule plot_lambda_curve:
         f"{R}/logs/plot_lambda_curve.log",
     benchmark:
         f"{R}/benchmarks/plot_lambda_curve.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -73,6 +77,8 @@ rule plot_demonstration_curve:
         f"{R}/logs/plot_demonstration_curve.log",
     benchmark:
         f"{R}/benchmarks/plot_demonstration_curve.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=1000,

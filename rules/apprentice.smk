@@ -18,6 +18,8 @@ rule train_apprentice:
     benchmark:
         f"{R}/benchmarks/train_apprentice/{{lam}}.tsv"
     priority: 10  # the longest jobs: the first in line
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,
@@ -54,6 +56,8 @@ rule generate_suti:
         f"{R}/logs/generate/suti-{{lam}}-k{{k}}.log",
     benchmark:
         f"{R}/benchmarks/generate/suti-{{lam}}-k{{k}}.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,

@@ -13,6 +13,8 @@ rule generate_base:
         f"{R}/logs/generate/base.log",
     benchmark:
         f"{R}/benchmarks/generate/base.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,
@@ -44,6 +46,8 @@ rule personalize_dreambooth:
     benchmark:
         f"{R}/benchmarks/personalize/dreambooth.tsv"
     priority: 5
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,
@@ -85,6 +89,8 @@ rule personalize_dream_suti:
         f"{R}/logs/personalize/dream-suti.log",
     benchmark:
         f"{R}/benchmarks/personalize/dream-suti.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,
@@ -100,7 +106,7 @@ rule personalize_dream_suti:
             *SAMPLING,
         ),
         code=code_digest("scripts/personalize.py"),
-        model=f"{R}/apprentice/{LAMBDA}",
+        model=lambda wildcards: f"{R}/apprentice/{LAMBDA}",
         prompts=prompts_per_subject("dream-suti"),
         cache=f"{R}/baselines/cache",
     message:

@@ -12,6 +12,8 @@ rule caption_images:
         f"{R}/logs/caption_images/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/caption_images/{{part}}.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,

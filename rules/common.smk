@@ -47,6 +47,7 @@ DEMONSTRATION_RUNS = [f"suti-{LAMBDA}-k{k}" for k in CONFIG.evaluation.demonstra
 MAIN_RUNS = ["real", "base", SUTI]
 BASELINE_RUNS = ["dreambooth", "dream-suti"]
 RUNS = list(dict.fromkeys([*MAIN_RUNS, *BASELINE_RUNS, *LAMBDA_RUNS, *DEMONSTRATION_RUNS]))
+PHOTO_BENCHMARK = CONFIG.evaluation.benchmark != "world"
 
 # What every run draws from, and the settings by which it draws.
 BENCHMARK = {
@@ -184,3 +185,24 @@ def prompts_per_subject(run: str) -> int:
     """Prompts a subject: all for the main runs, a subset of them (whose pictures are the same) for the others."""
     chosen = CONFIG.evaluation
     return chosen.prompts_per_subject if run in MAIN_RUNS else chosen.ablation_prompts_per_subject
+
+
+def trained(name: str) -> list[str]:
+    """Files of a model below the results folder."""
+    return [f"{R}/models/{name}/{file}" for file in [*MODELS[name], "provenance.json"]]
+
+
+def photo_files() -> list[str]:
+    """Files that a benchmark of photos is read from; none for the world, which is rendered."""
+    if not PHOTO_BENCHMARK:
+        return []
+    beside = Path(CONFIG.evaluation.path).parent / "prompts_and_classes.txt"
+    templates = [str(beside)] if CONFIG.evaluation.benchmark == "dreambench" and beside.is_file() else []
+    return files_below(CONFIG.evaluation.path) + templates
+
+
+def generations(run: str) -> dict[str, str]:
+    """Table and image shard of a run; those of the real pictures belong to the benchmark."""
+    if run == "real":
+        return {"generations": f"{R}/benchmark/targets.parquet", "images": f"{R}/benchmark/targets.tar"}
+    return {"generations": f"{R}/generations/{run}.parquet", "images": f"{R}/generations/{run}.tar"}

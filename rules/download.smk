@@ -20,6 +20,8 @@ if DOWNLOADS:
             f"{R}/logs/fetch_index/{{page_file}}.log",
         benchmark:
             f"{R}/benchmarks/fetch_index/{{page_file}}.tsv"
+        conda:
+            "../envs/suti.yaml"
         threads: 1
         resources:
             mem_mb=1000,
@@ -42,6 +44,8 @@ if DOWNLOADS:
             f"{R}/logs/list_urls/{{page_file}}.log",
         benchmark:
             f"{R}/benchmarks/list_urls/{{page_file}}.tsv"
+        conda:
+            "../envs/suti.yaml"
         threads: 1
         resources:
             mem_mb=4000,
@@ -62,6 +66,8 @@ if DOWNLOADS:
             f"{R}/logs/fetch_pictures/{{page_file}}.log",
         benchmark:
             f"{R}/benchmarks/fetch_pictures/{{page_file}}.tsv"
+        conda:
+            "../envs/download.yaml"
         threads: 8
         resources:
             mem_mb=16000,

@@ -1,16 +1,5 @@
 # Evaluation (section 5): the benchmark, and every run's DINO, CLIP-I, CLIP-T and probe scores with intervals.
 
-PHOTO_BENCHMARK = CONFIG.evaluation.benchmark != "world"
-
-
-def photo_files() -> list[str]:
-    """Files that a benchmark of photos is read from; none for the world, which is rendered."""
-    if not PHOTO_BENCHMARK:
-        return []
-    beside = Path(CONFIG.evaluation.path).parent / "prompts_and_classes.txt"
-    templates = [str(beside)] if CONFIG.evaluation.benchmark == "dreambench" and beside.is_file() else []
-    return files_below(CONFIG.evaluation.path) + templates
-
 
 rule prepare_benchmark:
     input:
@@ -24,6 +13,8 @@ rule prepare_benchmark:
         f"{R}/logs/prepare_benchmark.log",
     benchmark:
         f"{R}/benchmarks/prepare_benchmark.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=1500,
@@ -41,19 +32,12 @@ rule prepare_benchmark:
             "evaluation.demonstration_grid",
         ),
         code=code_digest("scripts/prepare_benchmark.py"),
-        folder=f"{R}/benchmark",
+        folder=lambda wildcards: f"{R}/benchmark",
     message:
         "The benchmark: {CONFIG.evaluation.benchmark}, {CONFIG.evaluation.subjects} held-out subjects"
     shell:
         "python scripts/prepare_benchmark.py --settings {params.settings:q} --out-dir {params.folder:q}"
         " 2>&1 | tee {log}"
-
-
-def generations(run: str) -> dict[str, str]:
-    """Table and image shard of a run; those of the real pictures belong to the benchmark."""
-    if run == "real":
-        return {"generations": f"{R}/benchmark/targets.parquet", "images": f"{R}/benchmark/targets.tar"}
-    return {"generations": f"{R}/generations/{run}.parquet", "images": f"{R}/generations/{run}.tar"}
 
 
 rule evaluate:
@@ -71,6 +55,8 @@ rule evaluate:
         f"{R}/logs/evaluate/{{run}}.log",
     benchmark:
         f"{R}/benchmarks/evaluate/{{run}}.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,

@@ -23,6 +23,8 @@ rule partition_subjects:
         f"{R}/logs/partition_subjects/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/partition_subjects/{{part}}.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -54,6 +56,8 @@ rule train_experts:
         f"{R}/logs/train_experts/{{shard}}.log",
     benchmark:
         f"{R}/benchmarks/train_experts/{{shard}}.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,

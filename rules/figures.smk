@@ -70,6 +70,8 @@ rule make_table:
         f"{R}/benchmarks/make_table/{{table}}.tsv"
     wildcard_constraints:
         table="|".join(TABLE_RUNS),
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -104,6 +106,8 @@ rule plot_samples:
         f"{R}/benchmarks/plot_samples/{{sheet}}.tsv"
     wildcard_constraints:
         sheet="|".join(SHEET_RUNS),
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=1500,
@@ -111,7 +115,7 @@ rule plot_samples:
     params:
         code=code_digest("scripts/plot_samples.py"),
         runs=lambda wildcards: SHEET_RUNS[wildcards.sheet],
-        folder=f"{R}/benchmark",
+        folder=lambda wildcards: f"{R}/benchmark",
         metrics=lambda wildcards, input: f"--metrics {input.metrics}" if input.metrics else "",
     message:
         "Sheet of samples: {wildcards.sheet}"
@@ -137,6 +141,8 @@ rule plot_experts:
         f"{R}/logs/plot_experts.log",
     benchmark:
         f"{R}/benchmarks/plot_experts.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=1500,

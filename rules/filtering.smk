@@ -12,6 +12,8 @@ rule filter_samples:
         f"{R}/logs/filter_samples/{{lam}}.log",
     benchmark:
         f"{R}/benchmarks/filter_samples/{{lam}}.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=1500,

@@ -12,6 +12,8 @@ rule render_pages:
         f"{R}/logs/render_pages.log",
     benchmark:
         f"{R}/benchmarks/render_pages.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=1500,
@@ -41,6 +43,8 @@ rule ingest_pages:
         f"{R}/logs/ingest_pages/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/ingest_pages/{{part}}.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -69,6 +73,8 @@ rule mine_clusters:
         f"{R}/logs/mine_clusters/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/mine_clusters/{{part}}.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,
@@ -96,6 +102,8 @@ rule report_mining:
         f"{R}/logs/report_mining.log",
     benchmark:
         f"{R}/benchmarks/report_mining.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=2000,

@@ -19,11 +19,6 @@ MODELS = {
 }
 
 
-def trained(name: str) -> list[str]:
-    """Files of a model below the results folder."""
-    return [f"{R}/models/{name}/{file}" for file in [*MODELS[name], "provenance.json"]]
-
-
 rule models:
     input:
         [trained(name) for name in MODELS],
@@ -31,6 +26,8 @@ rule models:
         touch(f"{R}/models/.shipped"),
     log:
         f"{R}/logs/ship_models.log",
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=500,
@@ -56,6 +53,8 @@ rule train_base:
         f"{R}/logs/train_base.log",
     benchmark:
         f"{R}/benchmarks/train_base.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=4000,
@@ -63,7 +62,7 @@ rule train_base:
     params:
         settings=settings("seed", "compute", "train_models"),
         code=code_digest("scripts/train_base.py"),
-        folder=f"{R}/models/base",
+        folder=lambda wildcards: f"{R}/models/base",
         checkpoint=f"{R}/models/.checkpoints/base.pt",
     message:
         "Training the text-to-image base"
@@ -84,6 +83,8 @@ for model in list(MODELS)[1:]:
             f"{R}/logs/train_{model}.log",
         benchmark:
             f"{R}/benchmarks/train_{model}.tsv"
+        conda:
+            "../envs/suti.yaml"
         threads: CONFIG.compute.threads
         resources:
             mem_mb=3000,
@@ -92,7 +93,7 @@ for model in list(MODELS)[1:]:
             settings=settings("seed", "compute", f"train_models.{model}_steps"),
             code=code_digest(f"scripts/train_{model}.py"),
             script=f"scripts/train_{model}.py",
-            folder=f"{R}/models/{model}",
+            folder=lambda wildcards, model=model: f"{R}/models/{model}",
             checkpoint=f"{R}/models/.checkpoints/{model}.safetensors",
         message:
             f"Training the {model.replace('_', '-')} model"
@@ -115,13 +116,15 @@ rule report_models:
         f"{R}/logs/report_models.log",
     benchmark:
         f"{R}/benchmarks/report_models.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
     params:
         code=code_digest("scripts/report_models.py"),
-        folder=f"{R}/models",
+        folder=lambda wildcards: f"{R}/models",
     message:
         "Judging the small models on held-out renders"
     shell:

@@ -17,6 +17,8 @@ rule refine_subjects:
         f"{R}/logs/refine_subjects/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/refine_subjects/{{part}}.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,
@@ -51,6 +53,8 @@ rule write_prompts:
         f"{R}/logs/write_prompts/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/write_prompts/{{part}}.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: CONFIG.compute.threads
     resources:
         mem_mb=2500,
@@ -76,6 +80,8 @@ rule report_language:
         f"{R}/logs/report_language.log",
     benchmark:
         f"{R}/benchmarks/report_language.tsv"
+    conda:
+        "../envs/suti.yaml"
     threads: 1
     resources:
         mem_mb=500,

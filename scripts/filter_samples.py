@@ -18,9 +18,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--lambda-name", required=True, help="none, a raw cosine such as 0.02, or qX")
     arguments.add_argument("--scores", nargs="+", required=True, help="tables 'scores' of all shards")
-    arguments.add_argument(
-        "--shards", type=int, help="number of shards, where --scores is a pattern with {shard}"
-    )
+    arguments.add_argument("--shards", type=int, help="number of shards, where --scores is a pattern with {shard}")
     arguments.add_argument("--filtered", required=True, help="table 'filtered' to write")
     arguments.add_argument("--report", required=True, help="JSON to write: lambda, threshold, samples, kept")
     args = arguments.parse_args()
@@ -36,10 +34,7 @@ def main() -> None:
         "subjects": int(kept["subject_id"].nunique()),
     }
     write_json(args.report, report)
-    print(
-        f"lambda {args.lambda_name}: |G| = {len(kept)} of {len(scores)} samples, {report['subjects']} "
-        "subjects"
-    )
+    print(f"lambda {args.lambda_name}: |G| = {len(kept)} of {len(scores)} samples, {report['subjects']} subjects")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Draw the benchmark with the base (text alone) or with SuTI (k demonstrations); no fine-tuning.
 
-    python scripts/generate.py --run suti-q0.4-k4 --model results/apprentice/q0.4 --demonstrations-per-subject 4 ...
+python scripts/generate.py --run suti-q0.4-k4 --model results/apprentice/q0.4 --demonstrations-per-subject 4 ...
 """
 
 from __future__ import annotations

@@ -18,12 +18,8 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--table", required=True, choices=["table1", "table2", "table3", "differences"])
     arguments.add_argument("--metrics", nargs="+", required=True, help="tables 'image_metrics', one a run")
-    arguments.add_argument(
-        "--timings", nargs="*", default=[], help="NAME.timing.json of each run (table2 only)"
-    )
-    arguments.add_argument(
-        "--summary", help="metrics/{run}.json with the probe's thresholds (table2 and table3)"
-    )
+    arguments.add_argument("--timings", nargs="*", default=[], help="NAME.timing.json of each run (table2 only)")
+    arguments.add_argument("--summary", help="metrics/{run}.json with the probe's thresholds (table2 and table3)")
     arguments.add_argument("--suti-run", required=True, help="run of the main result, e.g. suti-q0.4-k4")
     arguments.add_argument("--csv", required=True)
     arguments.add_argument("--png", required=True)

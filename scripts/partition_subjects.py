@@ -29,15 +29,11 @@ def main() -> None:
     arguments.add_argument("--members", nargs="+", required=True, help="tables 'members', one a part")
     arguments.add_argument("--texts", nargs="+", required=True, help="tables 'texts', one a part")
     arguments.add_argument("--prompts", nargs="+", required=True, help="tables 'prompts', one a part")
-    arguments.add_argument(
-        "--images", nargs="+", required=True, help="shards of the parts, in the order of --members"
-    )
+    arguments.add_argument("--images", nargs="+", required=True, help="shards of the parts, in the order of --members")
     arguments.add_argument(
         "--out-dir", type=Path, required=True, help="folder to write: SHARD/demonstrations.parquet ..."
     )
-    arguments.add_argument(
-        "--report", help="mining/report.json: tells a part without clusters from a corpus without"
-    )
+    arguments.add_argument("--report", help="mining/report.json: tells a part without clusters from a corpus without")
     args = arguments.parse_args()
     if len(args.images) != len(args.members):
         arguments.error(

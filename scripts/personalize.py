@@ -39,7 +39,9 @@ def method_settings(method: str, s: Settings) -> tuple[FineTuning, dict[str, Any
         )  # fmt: skip
         prior = s["baselines.prior_images"] if s["baselines.prior_preservation"] else 0
         return tuning, {"identifier": s["baselines.identifier"], "prior_images": prior}
-    return FineTuning("full", s["baselines.dream_suti_steps"], 4, s["baselines.dream_suti_learning_rate"], frozen=frozen), {}
+    return FineTuning(
+        "full", s["baselines.dream_suti_steps"], 4, s["baselines.dream_suti_learning_rate"], frozen=frozen
+    ), {}
 
 
 def address(subject: BenchmarkSubject, context: dict[str, Any]) -> str:

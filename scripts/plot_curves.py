@@ -20,9 +20,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--kind", required=True, choices=["lambda", "demonstrations"])
     arguments.add_argument("--metrics", nargs="+", required=True, help="tables 'image_metrics', one a run")
-    arguments.add_argument(
-        "--filtered", nargs="*", default=[], help="filtered/{lambda}.json in the order of the grid"
-    )
+    arguments.add_argument("--filtered", nargs="*", default=[], help="filtered/{lambda}.json in the order of the grid")
     arguments.add_argument("--png", required=True)
     arguments.add_argument("--csv", required=True)
     args = arguments.parse_args()

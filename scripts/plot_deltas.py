@@ -17,9 +17,7 @@ from suti.io.atomic import read_json
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--scores", nargs="+", required=True, help="tables 'scores' of all shards")
-    arguments.add_argument(
-        "--shards", type=int, help="number of shards, where --scores is a pattern with {shard}"
-    )
+    arguments.add_argument("--shards", type=int, help="number of shards, where --scores is a pattern with {shard}")
     arguments.add_argument(
         "--filtered", nargs="+", required=True, help="filtered/{lambda}.json in the order of the grid"
     )

@@ -31,9 +31,7 @@ def arguments() -> ArgumentParser:
     result = parser(__doc__)
     result.add_argument("--kind", required=True, choices=KINDS)
     result.add_argument("--benchmark", type=Path, help="folder of the prepared benchmark")
-    result.add_argument(
-        "--runs", nargs="*", default=[], help="names of the runs, in the order of the columns"
-    )
+    result.add_argument("--runs", nargs="*", default=[], help="names of the runs, in the order of the columns")
     result.add_argument("--generations", nargs="*", default=[], help="table 'generations' of each run")
     result.add_argument("--images", nargs="*", default=[], help="image shard of each run")
     result.add_argument("--metrics", nargs="*", default=[], help="tables 'image_metrics' (failures)")
@@ -62,9 +60,7 @@ def gallery(args: Namespace) -> samples.Gallery:
         shown=read_images(args.benchmark / "images.tar"),
         generations=tables.read_all(args.generations, "generations"),
         images={run: read_images(path) for run, path in zip(args.runs, args.images, strict=True)},
-        metrics=pd.concat([tables.read(path, "image_metrics") for path in args.metrics])
-        if args.metrics
-        else None,
+        metrics=pd.concat([tables.read(path, "image_metrics") for path in args.metrics]) if args.metrics else None,
     )
 
 

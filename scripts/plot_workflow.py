@@ -104,9 +104,7 @@ def draw_box(axes: Axes, chapter: Chapter) -> None:
     middle, centred = chapter.x + WIDTH / 2, {"ha": "center", "va": "center"}
     axes.text(middle, chapter.y + 1.25, chapter.title, fontsize=12, fontweight="bold", **centred)
     axes.text(middle, chapter.y + 0.76, chapter.text, fontsize=8.6, linespacing=1.3, **centred)
-    axes.text(
-        middle, chapter.y + 0.22, chapter.rules, fontsize=7.8, color=GREY, family="monospace", **centred
-    )
+    axes.text(middle, chapter.y + 0.22, chapter.rules, fontsize=7.8, color=GREY, family="monospace", **centred)
 
 
 def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], bend: float = 0.0) -> None:
@@ -142,9 +140,7 @@ def draw_legend(axes: Axes) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--png", default="docs/images/workflow.png", help="picture to write")
     args = parser.parse_args()
     titles = {

@@ -26,13 +26,9 @@ def load(settings: Settings) -> benchmark.Benchmark:
     subjects, prompts = settings["evaluation.subjects"], settings["evaluation.prompts_per_subject"]
     if source == "world":
         shown = max([settings["evaluation.demonstrations"], *settings["evaluation.demonstration_grid"]])
-        return benchmark.from_world(
-            settings.seed, subjects, prompts, shown, settings["evaluation.images_per_prompt"]
-        )
+        return benchmark.from_world(settings.seed, subjects, prompts, shown, settings["evaluation.images_per_prompt"])
     read = benchmark.dreambench if source == "dreambench" else benchmark.folders
-    return read(
-        Path(settings["evaluation.path"]).expanduser(), subjects, prompts, settings["pages.max_pixels"]
-    )
+    return read(Path(settings["evaluation.path"]).expanduser(), subjects, prompts, settings["pages.max_pixels"])
 
 
 def main() -> None:
@@ -48,9 +44,7 @@ def main() -> None:
             for number, picture in enumerate(pictures):
                 yield f"{subject_id}__{number:02d}.png", encode_png(picture)
 
-    write_shard(
-        out / "images.tar", ((f"{k}.png", encode_png(v)) for k, v in result.demonstration_images.items())
-    )
+    write_shard(out / "images.tar", ((f"{k}.png", encode_png(v)) for k, v in result.demonstration_images.items()))
     write_shard(out / "references.tar", references())
     write_shard(out / "targets.tar", ((f"{k}.png", encode_png(v)) for k, v in result.target_images.items()))
     tables.write(out / "subjects.parquet", "benchmark_subjects", result.subjects)

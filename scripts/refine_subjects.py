@@ -17,9 +17,7 @@ def main() -> None:
     """Read captions; write subjects, texts and the log."""
     arguments = parser(__doc__)
     arguments.add_argument("--captions", required=True, help="table captions of one part")
-    arguments.add_argument(
-        "--vocabulary", help="words of the grammar (default: resources/language/grammar.yaml)"
-    )
+    arguments.add_argument("--vocabulary", help="words of the grammar (default: resources/language/grammar.yaml)")
     arguments.add_argument("--subjects", required=True, help="output: table subjects")
     arguments.add_argument("--texts", required=True, help="output: table texts")
     arguments.add_argument("--log", required=True, help="output: counts of answers, retries and fallbacks")

@@ -24,9 +24,7 @@ def main() -> None:
     write_json(a.report, report)
     for name, counts in report.items():
         fallbacks = sum(counts["fallbacks"].values())
-        print(
-            f"{name}: {counts['rows']} rows, {counts['requests']} questions to a model, {fallbacks} fallbacks"
-        )
+        print(f"{name}: {counts['rows']} rows, {counts['requests']} questions to a model, {fallbacks} fallbacks")
 
 
 if __name__ == "__main__":

@@ -41,12 +41,8 @@ def processor() -> str:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    arguments.add_argument(
-        "--config", default="configs/webpages.yaml", help="configuration with the pages to mine"
-    )
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--config", default="configs/webpages.yaml", help="configuration with the pages to mine")
     arguments.add_argument("--json", default="docs/results/mining_real.json", help="JSON to write")
     arguments.add_argument("--figure", default="docs/images/mining_real.png", help="histogram to write")
     args = arguments.parse_args()
@@ -55,10 +51,7 @@ def main() -> None:
     parts = [str(part) for part in range(config.pages.parts)]
     kinds = (("pages", "pages", "parquet"), ("images", "pages", "tar"), ("clusters", "mining", "parquet"),
              ("members", "mining", "parquet"))  # fmt: skip
-    files = {
-        name: [f"{config.results}/{folder}/{name}-{part}.{end}" for part in parts]
-        for name, folder, end in kinds
-    }
+    files = {name: [f"{config.results}/{folder}/{name}-{part}.{end}" for part in parts] for name, folder, end in kinds}
     read = {"pages": lookup(config, "pages")}
     mining = {"mining": lookup(config, "mining"), "compute": lookup(config, "compute")}
     seconds = {"ingest": 0.0, "mine": 0.0}

@@ -89,12 +89,8 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--documents", required=True, help="parquet file of pages, OBELICS layout")
     arguments.add_argument("--pages", type=int, default=40, help="pages at most")
-    arguments.add_argument(
-        "--seconds", type=float, default=600.0, help="no new page is begun after so many seconds"
-    )
-    arguments.add_argument(
-        "--prompt-pages", type=int, default=8, help="pages, the first, that get prompts too"
-    )
+    arguments.add_argument("--seconds", type=float, default=600.0, help="no new page is begun after so many seconds")
+    arguments.add_argument("--prompt-pages", type=int, default=8, help="pages, the first, that get prompts too")
     arguments.add_argument("--report", required=True, help="output: JSON")
     a = arguments.parse_args()
     s = a.settings
@@ -126,8 +122,7 @@ def main() -> None:
                 "rejected": log.as_json()["rejected"],
                 "grammar_would_say": refine_subjects(page, stand_in)[0].iloc[0]["description"],
                 "prompts": [
-                    {"prompt": p.prompt, "skill": p.skill, "fallback": bool(p.fallback)}
-                    for p in prompts.itertuples()
+                    {"prompt": p.prompt, "skill": p.skill, "fallback": bool(p.fallback)} for p in prompts.itertuples()
                 ],
             }
         )
@@ -135,9 +130,7 @@ def main() -> None:
         report = summary(rows, logs, config.language, a.documents, time.perf_counter() - start)
         write_json(a.report, report)
     if rows:
-        print(
-            json.dumps({name: report[name] for name in ("pages", "subjects", "prompts", "timing")}, indent=2)
-        )
+        print(json.dumps({name: report[name] for name in ("pages", "subjects", "prompts", "timing")}, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Train the apprentice on G at one lambda and save it as a SuTIPipeline folder.
 
-    python scripts/train_apprentice.py --filtered results/filtered/q0.4.parquet --scores S.parquet ... --samples S.tar ... \\
-        --demonstrations D.parquet ... --images I.tar ... --checkpoints results/apprentice/.checkpoints/q0.4 \\
-        --out-dir results/apprentice/q0.4 --settings '{"seed": 0, "compute": {}, "models.base": "...", "apprentice": {}}'
+    python scripts/train_apprentice.py --filtered results/filtered/q0.4.parquet --scores S.parquet ... \\
+        --samples S.tar ... --demonstrations D.parquet ... --images I.tar ... \\
+        --checkpoints results/apprentice/.checkpoints/q0.4 \\
+        --out-dir results/apprentice/q0.4 \\
+        --settings '{"seed": 0, "compute": {}, "models.base": "...", "apprentice": {}}'
 
 A killed run goes on from its last checkpoint and ends with the same weights as an undisturbed one.
 """

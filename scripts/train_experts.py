@@ -86,7 +86,7 @@ def main() -> None:
     tables.write(args.scores, "scores", [row for r in results for row in r.scores])
     tables.write(args.log_table, "expert_log", [r.log for r in results])
     dropped = [r.log["subject_id"] for r in results if r.log["status"] != "ok"]
-    print(f"{len(tasks)} experts: {trained} trained, {len(tasks) - trained} from the cache, {len(dropped)} dropped {dropped}")
+    print(f"{len(tasks)} experts: {trained} trained, the rest from the cache, {len(dropped)} dropped {dropped}")
 
 
 if __name__ == "__main__":

@@ -24,9 +24,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True, help="model folder to write")
     arguments.add_argument("--checkpoint", type=Path, help="file from which a killed run resumes")
     arguments.add_argument("--loss", type=Path, help="JSON-lines file of the running losses")
-    arguments.add_argument(
-        "--fakes", type=Path, nargs="*", default=[], help="tar shards of samples of a base model"
-    )
+    arguments.add_argument("--fakes", type=Path, nargs="*", default=[], help="tar shards of samples of a base model")
     arguments.add_argument("--initial", type=Path, help="probe folder to go on from, at half the rate")
     args = arguments.parse_args()
     s = args.settings

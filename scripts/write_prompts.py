@@ -19,13 +19,9 @@ def main() -> None:
     arguments.add_argument("--subjects", required=True, help="table subjects of one part")
     arguments.add_argument("--captions", required=True, help="table captions of the same part")
     arguments.add_argument("--texts", required=True, help="table texts of the same part")
-    arguments.add_argument(
-        "--vocabulary", help="words of the grammar (default: resources/language/grammar.yaml)"
-    )
+    arguments.add_argument("--vocabulary", help="words of the grammar (default: resources/language/grammar.yaml)")
     arguments.add_argument("--prompts", required=True, help="output: table prompts")
-    arguments.add_argument(
-        "--log", required=True, help="output: counts of answers, retries, fallbacks and shortfalls"
-    )
+    arguments.add_argument("--log", required=True, help="output: counts of answers, retries, fallbacks and shortfalls")
     a = arguments.parse_args()
     s = a.settings
     prompts, log = write_prompts(
@@ -39,9 +35,7 @@ def main() -> None:
     tables.write(a.prompts, "prompts", prompts)
     write_json(a.log, log.as_json())
     shortfall = sum(log.shortfalls.values())
-    print(
-        f"{len(prompts)} prompts, {sum(log.fallbacks.values())} fallbacks to the grammar, {shortfall} missing"
-    )
+    print(f"{len(prompts)} prompts, {sum(log.fallbacks.values())} fallbacks to the grammar, {shortfall} missing")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,3 @@
-"""Open reproduction of SuTI, "Subject-driven Text-to-Image Generation via Apprenticeship Learning" (arXiv 2304.00186)."""
+"""Open reproduction of SuTI: subject-driven generation via apprenticeship learning (arXiv 2304.00186)."""
 
 __version__ = "0.1.0"

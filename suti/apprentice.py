@@ -93,7 +93,9 @@ def make_batch(
             drop_text, drop_demonstrations = dropped(rng.random(), settings)
             prompts.append("" if drop_text else prompt)
             present.append(0.0 if drop_demonstrations else 1.0)
-    return Batch(torch.stack(targets), prompts, torch.stack(shown), texts, torch.tensor(present), settings.demonstrations)
+    return Batch(
+        torch.stack(targets), prompts, torch.stack(shown), texts, torch.tensor(present), settings.demonstrations
+    )
 
 
 def dropped(draw: float, settings: Apprentice) -> tuple[bool, bool]:
@@ -236,7 +238,13 @@ def train_apprentice(
     trainer.unet.train()
     while trainer.step < settings.steps:
         batch = make_batch(
-            subjects, target_picture, demonstration_picture, settings, trainer.base.image_size, trainer.seed, trainer.step
+            subjects,
+            target_picture,
+            demonstration_picture,
+            settings,
+            trainer.base.image_size,
+            trainer.seed,
+            trainer.step,
         )
         loss = trainer.train_step(batch)
         smooth = loss if math.isnan(smooth) else 0.97 * smooth + 0.03 * loss

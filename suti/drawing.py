@@ -46,14 +46,19 @@ def read_benchmark(
 ) -> list[BenchmarkSubject]:
     """The subjects with their demonstrations and the first prompts of each, in the benchmark's order."""
     people = tables.read(subjects, "benchmark_subjects")
-    asked = dict(iter(first_prompts(tables.read(prompts, "benchmark_prompts"), prompts_per_subject).groupby("subject_id")))
+    asked = dict(
+        iter(first_prompts(tables.read(prompts, "benchmark_prompts"), prompts_per_subject).groupby("subject_id"))
+    )
     shown = dict(iter(tables.read(demonstrations, "demonstrations").groupby("subject_id", sort=False)))
     store = PictureStore([images])
     return [
         BenchmarkSubject(
             row.subject_id,
             row.class_name,
-            tuple((store(i), t) for i, t in zip(shown[row.subject_id]["image_id"], shown[row.subject_id]["text"], strict=True)),
+            tuple(
+                (store(i), t)
+                for i, t in zip(shown[row.subject_id]["image_id"], shown[row.subject_id]["text"], strict=True)
+            ),
             tuple(zip(asked[row.subject_id]["prompt_id"], asked[row.subject_id]["prompt"], strict=True)),
         )
         for row in people.itertuples()

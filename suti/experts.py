@@ -66,7 +66,13 @@ def expert_address(task: ExpertTask, settings: Experts, context: dict[str, Any])
 
 
 def run_expert(
-    task: ExpertTask, address: str, base: BaseModel, clip: TextImageEncoder, settings: Experts, compute: Compute, seed: int
+    task: ExpertTask,
+    address: str,
+    base: BaseModel,
+    clip: TextImageEncoder,
+    settings: Experts,
+    compute: Compute,
+    seed: int,
 ) -> ExpertResult:
     """Train one expert (Eq. 4), draw its prompts by DDPM with guidance, and score the draws (Eq. 6).
 
@@ -76,8 +82,8 @@ def run_expert(
     pictures = [decode_rgb(data) for data in task.images]
     x_start = base.codec.encode(torch.stack([to_tensor(p, size) for p in pictures]).to(device))
     data = TrainingSet(x_start, base.encode_text(list(task.texts)))
-    tuning = FineTuning(settings.method, settings.steps, settings.batch_size, settings.learning_rate, settings.lora_rank,
-                        tuple(settings.frozen))  # fmt: skip
+    tuning = FineTuning(settings.method, settings.steps, settings.batch_size, settings.learning_rate,
+                        settings.lora_rank, tuple(settings.frozen))  # fmt: skip
     log = {"expert_id": address, "subject_id": task.subject_id, "steps": settings.steps, "status": "ok"}
     drawn = [(pid, prompt, i) for pid, prompt in task.prompts for i in range(settings.samples_per_prompt)]
     with subject_unet(base, tuning) as (_, parameters):
@@ -93,7 +99,14 @@ def run_expert(
     ids = [f"{task.subject_id}_{pid}_{i}" for pid, _, i in drawn]
     scores = score_samples(clip, images, [prompt for _, prompt, _ in drawn], pictures)
     rows = [
-        {"sample_id": sid, "subject_id": task.subject_id, "prompt_id": pid, "prompt": prompt, "expert_id": address, **score}
+        {
+            "sample_id": sid,
+            "subject_id": task.subject_id,
+            "prompt_id": pid,
+            "prompt": prompt,
+            "expert_id": address,
+            **score,
+        }
         for sid, (pid, prompt, _), score in zip(ids, drawn, scores, strict=True)
     ]
     return ExpertResult({**log, "loss": loss}, list(zip(ids, images, strict=True)), rows)
@@ -149,5 +162,3 @@ def read_cached(cache: Path, address: str) -> ExpertResult | None:
 def cache_path(cache: Path, address: str) -> Path:
     """Place of an expert's remains in the cache."""
     return cache / address[:2] / f"{address}.tar"
-
-

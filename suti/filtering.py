@@ -29,9 +29,7 @@ def delta_clip(sample: np.ndarray, prompt: np.ndarray, demonstrations: np.ndarra
         ValueError: no demonstrations.
     """
     if len(demonstrations) == 0:
-        raise ValueError(
-            "delta_clip: no demonstrations, expected at least one; the maximum in Eq. 6 is over C_s"
-        )
+        raise ValueError("delta_clip: no demonstrations, expected at least one; the maximum in Eq. 6 is over C_s")
     return float(sample @ prompt - (demonstrations @ prompt).max())
 
 

@@ -65,7 +65,9 @@ def fixed_rate_adafactor(
 
 
 @contextmanager
-def subject_unet(base: BaseModel, settings: FineTuning) -> Iterator[tuple[UNet2DConditionModel, list[torch.nn.Parameter]]]:
+def subject_unet(
+    base: BaseModel, settings: FineTuning
+) -> Iterator[tuple[UNet2DConditionModel, list[torch.nn.Parameter]]]:
     """The base's UNet made trainable for one subject, and its trainable parameters; restored on leaving.
 
     Full: all weights, put back from a copy afterwards. LoRA: an adapter (peft), removed afterwards.

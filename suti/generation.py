@@ -148,7 +148,12 @@ def draw_dreambooth(
 
 
 def draw_dream_suti(
-    pipeline: SuTIPipeline, subject: BenchmarkSubject, tuning: FineTuning, sampling: Sampling, compute: Compute, seed: int
+    pipeline: SuTIPipeline,
+    subject: BenchmarkSubject,
+    tuning: FineTuning,
+    sampling: Sampling,
+    compute: Compute,
+    seed: int,
 ) -> Drawn:
     """Dream-SuTI (section 5.3): fine-tune the apprentice on one subject, then draw with one demonstration.
 
@@ -191,7 +196,8 @@ def _tune_apprentice(
             ).mean()  # fmt: skip
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f"Dream-SuTI of {key[-1]}: loss {loss.item()}; lower baselines.dream_suti_learning_rate ({tuning.learning_rate})"
+                f"Dream-SuTI of {key[-1]}: loss {loss.item()}; "
+                f"lower baselines.dream_suti_learning_rate ({tuning.learning_rate})"
             )
         loss.backward()
         optimizer.step()

@@ -110,9 +110,7 @@ def read_image(data: bytes | Path, *, max_pixels: int) -> np.ndarray:
             raise BadImage("too_large", f"{error}; at most {max_pixels:,} pixels are decoded") from error
         except Image.UnidentifiedImageError as error:
             head = data[:16]
-            raise BadImage(
-                "broken", f"not a picture in {', '.join(FORMATS)}; it starts with {head!r}"
-            ) from error
+            raise BadImage("broken", f"not a picture in {', '.join(FORMATS)}; it starts with {head!r}") from error
         except MemoryError as error:
             raise BadImage("too_large", "decoding it needs more memory than there is") from error
         except (
@@ -126,9 +124,7 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise BadImage("broken", f"{width} x {height} pixels")
     if width * height > max_pixels:
-        raise BadImage(
-            "too_large", f"{width} x {height} pixels, at most {max_pixels:,} are decoded (pages.max_pixels)"
-        )
+        raise BadImage("too_large", f"{width} x {height} pixels, at most {max_pixels:,} are decoded (pages.max_pixels)")
 
 
 def shrink(image: np.ndarray, shorter_side: int) -> np.ndarray:

@@ -22,9 +22,7 @@ class ShardInputs:
     prompts: pd.DataFrame
 
 
-def partition(
-    members: pd.DataFrame, texts: pd.DataFrame, prompts: pd.DataFrame, shards: int
-) -> Iterator[ShardInputs]:
+def partition(members: pd.DataFrame, texts: pd.DataFrame, prompts: pd.DataFrame, shards: int) -> Iterator[ShardInputs]:
     """Yield the inputs of every shard, 0 to ``shards - 1``.
 
     Subjects are sorted by id, their demonstrations by place in the cluster, their prompts as the prompts'
@@ -39,9 +37,7 @@ def partition(
     Raises:
         ValueError: a member without its text, or a subject without prompts.
     """
-    merged = members.merge(
-        texts, left_on=["cluster_id", "image_id"], right_on=["subject_id", "image_id"], how="left"
-    )
+    merged = members.merge(texts, left_on=["cluster_id", "image_id"], right_on=["subject_id", "image_id"], how="left")
     lost = merged[merged["text"].isna()]
     if len(lost):
         first = lost.iloc[0]

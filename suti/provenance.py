@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = "suti"
+RECORDS = ("provenance.json", "loss.csv", "README.md")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _LOCAL_PREFIXES = ("open_clip:local-dir:", "transformers:")
 
@@ -110,7 +111,7 @@ def model_files(spec: str | None) -> list[str]:
     """Files of a local model folder, sorted; empty for a hub id or no model.
 
     The spec may carry the prefix of an encoder, ``open_clip:local-dir:FOLDER`` or ``transformers:FOLDER``.
-    Hidden files and unfinished ``.part`` files are left out.
+    Hidden files, unfinished ``.part`` files, and the records of how the model was made are left out.
     """
     folder = model_folder(spec)
     if folder is None or not folder.is_dir():
@@ -118,7 +119,7 @@ def model_files(spec: str | None) -> list[str]:
     return sorted(
         str(path)
         for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".") and path.suffix != ".part"
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".part" and path.name not in RECORDS
     )
 
 
@@ -136,6 +137,6 @@ def model_digest(spec: str | None) -> str:
     """Hash of a local model folder's files, or of the spec itself for a hub id (whose revision is its own affair)."""
     digest = hashlib.blake2b(str(spec).encode() if not model_files(spec) else b"", digest_size=16)
     for name in model_files(spec):
-        if Path(name).suffix in (".safetensors", ".json", ".txt") and Path(name).name != "provenance.json":
+        if Path(name).suffix in (".safetensors", ".json", ".txt"):
             digest.update(Path(name).name.encode() + hashlib.sha256(Path(name).read_bytes()).digest())
     return digest.hexdigest()

@@ -50,7 +50,11 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("sha256", "string", "hash of the picture's bytes as read; empty if they were not"),
         ("width", "int32", "pixels as read; 0 if it could not be decoded"),
         ("height", "int32", "pixels as read; 0 if it could not be decoded"),
-        ("status", "string", "'ok', or why the picture was dropped: broken, too_large, bad_shape, duplicate, page_full"),
+        (
+            "status",
+            "string",
+            "'ok', or why the picture was dropped: broken, too_large, bad_shape, duplicate, page_full",
+        ),
         ("detail", "string", "the decoder's message for a dropped picture", True),
     ),
     "clusters": _columns(
@@ -151,7 +155,12 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("subject", "float64", "probe: cosine of identity embeddings to the real pictures, in [-1, 1]", True),
         ("text", "float64", "probe: share of the prompt's attributes that the picture shows, in [0, 1]", True),
         ("realism", "float64", "probe: probability of being a true render, in [0, 1]", True),
-        ("overall", "float64", "1 if subject, text and realism all pass their thresholds (the paper's AND), else 0", True),
+        (
+            "overall",
+            "float64",
+            "1 if subject, text and realism all pass their thresholds (the paper's AND), else 0",
+            True,
+        ),
     ),
 }
 

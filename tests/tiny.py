@@ -19,7 +19,9 @@ def _text_encoder(family: str, words: int, pad: int) -> torch.nn.Module:
                            num_attention_heads=2, max_position_embeddings=77)
         )  # fmt: skip
     return T5EncoderModel(
-        T5Config(vocab_size=words, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=pad, dropout_rate=0)
+        T5Config(
+            vocab_size=words, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=pad, dropout_rate=0
+        )
     )
 
 
@@ -37,13 +39,15 @@ def tiny_base(kind: str = "pixel", seed: int = 0) -> BaseModel:
             up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
             mid_block_type="UNetMidBlock2DSimpleCrossAttn", attention_head_dim=8, norm_num_groups=4,
             encoder_hid_dim=16, encoder_hid_dim_type="text_proj", addition_embed_type="text",
-            addition_embed_type_num_heads=2, resnet_time_scale_shift="scale_shift", only_cross_attention=True, act_fn="gelu",
+            addition_embed_type_num_heads=2, resnet_time_scale_shift="scale_shift",
+            only_cross_attention=True, act_fn="gelu",
         )  # fmt: skip
         text_encoder, scheduler = _text_encoder("t5", words, pad), DDPMScheduler(variance_type="learned_range")
     elif kind == "latent":
         unet = UNet2DConditionModel(
             sample_size=8, in_channels=4, out_channels=4, **common, **HEADS,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         )  # fmt: skip
         vae = AutoencoderKL(
             block_out_channels=(4, 8), latent_channels=4, norm_num_groups=2, layers_per_block=1,
@@ -53,7 +57,8 @@ def tiny_base(kind: str = "pixel", seed: int = 0) -> BaseModel:
     else:
         unet = UNet2DConditionModel(
             sample_size=8, in_channels=12, out_channels=12, **common, **HEADS,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         )  # fmt: skip
         text_encoder = _text_encoder("t5", words, pad)
         scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")

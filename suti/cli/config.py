@@ -50,9 +50,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         help="YAML files, merged in order (as for snakemake)",
     )
-    parser.add_argument(
-        "--root", type=Path, default=Path(), help="the project's root, for --write and --check"
-    )
+    parser.add_argument("--root", type=Path, default=Path(), help="the project's root, for --write and --check")
     parser.set_defaults(run=run)
 
 
@@ -78,15 +76,10 @@ def read(files: list[str]) -> Config:
 
 def _generated(root: Path, write: bool) -> int:
     if not (root / "pyproject.toml").is_file():
-        raise ConfigError(
-            [f"{root.resolve()}: no pyproject.toml; run in the project's root, or name it with --root"]
-        )
+        raise ConfigError([f"{root.resolve()}: no pyproject.toml; run in the project's root, or name it with --root"])
     files = document.write(root) if write else document.drifted(root)
     if write:
-        print(
-            "\n".join(f"wrote {path}" for path in files)
-            or "nothing to write: all files are as the models say"
-        )
+        print("\n".join(f"wrote {path}" for path in files) or "nothing to write: all files are as the models say")
         return 0
     for path in files:
         print(f"{path}: differs from suti/config/schema.py; run `suti config --write`", file=sys.stderr)

@@ -76,9 +76,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="pictures used, the first N (default: evaluation.demonstrations)",
     )
-    add(
-        "--images", type=_positive, default=1, metavar="N", help="pictures drawn for each prompt (default: 1)"
-    )
+    add("--images", type=_positive, default=1, metavar="N", help="pictures drawn for each prompt (default: 1)")
     add(
         "--model",
         type=Path,
@@ -160,12 +158,8 @@ def model_folder(chosen: Path | None, config: Config) -> Path:
         return folder
     if chosen is not None:
         seen = "no such folder" if not folder.exists() else "no model_index.json in it"
-        raise ValueError(
-            f"--model: {folder}: {seen}; expected an apprentice, e.g. {config.results}/apprentice/none"
-        )
-    raise ValueError(
-        f"{folder}: no apprentice there yet; train it with `make run`, or name another with --model"
-    )
+        raise ValueError(f"--model: {folder}: {seen}; expected an apprentice, e.g. {config.results}/apprentice/none")
+    raise ValueError(f"{folder}: no apprentice there yet; train it with `make run`, or name another with --model")
 
 
 def read_demonstrations(folder: Path, text: str | None, count: int, max_pixels: int) -> list[Demonstration]:
@@ -179,9 +173,7 @@ def read_demonstrations(folder: Path, text: str | None, count: int, max_pixels: 
         raise ValueError(f"--demonstrations: {folder}: {seen}; expected a folder of pictures of one subject")
     files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
     if not files:
-        raise ValueError(
-            f"--demonstrations: {folder}: no pictures ({', '.join(FORMATS)}) in it; add 1 to {count}"
-        )
+        raise ValueError(f"--demonstrations: {folder}: no pictures ({', '.join(FORMATS)}) in it; add 1 to {count}")
     spoken = " ".join(folder.resolve().name.replace("_", " ").replace("-", " ").split())
     result: list[Demonstration] = []
     for file in files[:count]:

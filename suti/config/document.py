@@ -189,9 +189,7 @@ def _type(kind: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> str:
         return f"mapping from {_type(arguments[0])} to {_type(arguments[1])}"
     name = {str: "text", int: "integer", float: "number", bool: "true or false", NoneType: "null"}.get(kind)
     if name is None:
-        raise TypeError(
-            f"suti/config/schema.py: no words for type {kind!r}; add them to suti.config.document"
-        )
+        raise TypeError(f"suti/config/schema.py: no words for type {kind!r}; add them to suti.config.document")
     bounds = _bounds(metadata)
     if {">=", "<="} <= bounds.keys():
         return f"{name} in [{bounds['>=']}, {bounds['<=']}]"

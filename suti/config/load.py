@@ -55,9 +55,7 @@ def validate_config(settings: Mapping[str, Any], files: Iterable[str | Path] = (
         if Path(file).is_file():
             overlay, where = _read(Path(file))
             # Snakemake lists its files in another order than it merges them: a place counts if its value won
-            places.update(
-                {key: place for key, place in where.items() if _at(overlay, key) == _at(settings, key)}
-            )
+            places.update({key: place for key, place in where.items() if _at(overlay, key) == _at(settings, key)})
     return _validated(settings, places)
 
 
@@ -167,9 +165,7 @@ def _sentence(error: dict[str, Any], places: Place) -> str:
     if error["type"] == "value_error":
         text = message.removeprefix("Value error, ")
         own = [
-            f"{name}.{text}"
-            for name in (key, key.rpartition(".")[0])
-            if f"{name}.{text.split(':')[0]}" in known_keys()
+            f"{name}.{text}" for name in (key, key.rpartition(".")[0]) if f"{name}.{text.split(':')[0]}" in known_keys()
         ]
         if own:  # a check of a section, or of a field that names itself
             return _place(own[0].split(":")[0], places) + own[0]
@@ -196,9 +192,7 @@ def _place(key: str, places: Place) -> str:
 
 def _unknown(key: str) -> str:
     near = nearest_keys(key)
-    return f"{key}: unknown" + (
-        f"; did you mean {' or '.join(near)}?" if near else "; see docs/configuration.md"
-    )
+    return f"{key}: unknown" + (f"; did you mean {' or '.join(near)}?" if near else "; see docs/configuration.md")
 
 
 def nearest_keys(key: str, count: int = 2) -> list[str]:

@@ -21,9 +21,7 @@ from suti.seeds import stable_hash
 from suti.world import benchmark as world
 from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES
 
-PHOTO_SIZE = (
-    512  # pixels: shorter side to which photos are reduced; above what any encoder of the metrics looks at
-)
+PHOTO_SIZE = 512  # pixels: shorter side to which photos are reduced; above what any encoder of the metrics looks at
 REAL, COMPOSITIONAL = "real", "compositional"
 WORLD_REFERENCES = 6  # real pictures a subject of the world, as many as DreamBench has at most
 COMPOSITIONAL_SUBJECTS = 8  # of the world that also get compositional prompts
@@ -137,9 +135,7 @@ def from_world(
             for index in range(images_per_prompt):
                 key = f"{subject_id}__{row['prompt_id']}__{index}"
                 result.targets.append(target_row(key, subject_id, row["prompt_id"], row["prompt"], index))
-                result.target_images[key] = world.target(
-                    subject, row["prompt"], f"target-{seed}", index=index
-                )
+                result.target_images[key] = world.target(subject, row["prompt"], f"target-{seed}", index=index)
     return result
 
 
@@ -194,35 +190,25 @@ def dreambench(path: Path, subjects: int, prompts_per_subject: int, max_pixels: 
         raise FileNotFoundError(
             f"{path}: no folder for subject {missing[0]!r} of prompts_and_classes.txt; clone it whole"
         )
-    return _photos(
-        [(path / name, cls) for name, cls in chosen], objects, lives, prompts_per_subject, max_pixels
-    )
+    return _photos([(path / name, cls) for name, cls in chosen], objects, lives, prompts_per_subject, max_pixels)
 
 
 def folders(path: Path, subjects: int, prompts_per_subject: int, max_pixels: int) -> Benchmark:
     """One's own photos: a folder a subject, its class from the folder's name, the templates of DreamBench."""
-    found = (
-        sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-        if path.is_dir()
-        else []
-    )
+    found = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")) if path.is_dir() else []
     if not found:
         raise FileNotFoundError(
             f"evaluation.path: no folders of photos in {path}; make one folder a subject, e.g. {path}/my_dog"
         )
     chosen = [(folder, class_of(folder.name)) for folder in found[:subjects]]
-    return _photos(
-        chosen, DREAMBENCH_OBJECT_TEMPLATES, DREAMBENCH_LIVE_TEMPLATES, prompts_per_subject, max_pixels
-    )
+    return _photos(chosen, DREAMBENCH_OBJECT_TEMPLATES, DREAMBENCH_LIVE_TEMPLATES, prompts_per_subject, max_pixels)
 
 
 def class_of(folder: str) -> str:
     """Class words of a folder's name without digits, underscores and dashes: 'grey_cat2' is 'grey cat'."""
     words = re.sub(r"[\W\d_]+", " ", folder).strip()
     if not words:
-        raise ValueError(
-            f"folder {folder!r}: its name gives no class word; rename it after its subject, e.g. dog_1"
-        )
+        raise ValueError(f"folder {folder!r}: its name gives no class word; rename it after its subject, e.g. dog_1")
     return words
 
 
@@ -246,16 +232,12 @@ def _photos(
         subject_id = subject_key(folder.name)
         live = class_name.lower().split()[-1] in LIVE_WORDS
         result.subjects.append({"subject_id": subject_id, "class_name": class_name, "live": live})
-        result.prompts.extend(
-            prompt_rows(subject_id, class_name, lives if live else objects, prompts_per_subject)
-        )
+        result.prompts.extend(prompt_rows(subject_id, class_name, lives if live else objects, prompts_per_subject))
         photos = read_photos(folder, max_pixels)
         result.references[subject_id] = photos
         for number, photo in enumerate(photos):
             key = f"{subject_id}__{number:02d}"
-            result.demonstrations.append(
-                {"subject_id": subject_id, "image_id": key, "text": f"a {class_name}"}
-            )
+            result.demonstrations.append({"subject_id": subject_id, "image_id": key, "text": f"a {class_name}"})
             result.demonstration_images[key] = photo
             # No prompt: a photo was not made for one, so it has no score of text.
             result.targets.append(target_row(key, subject_id, f"photo-{number:02d}", ""))
@@ -293,7 +275,6 @@ def read_photos(folder: Path, max_pixels: int) -> list[np.ndarray]:
             logger.warning("%s: left out, %s", file, error)
     if not photos:
         raise ValueError(
-            f"{folder}: no usable photo ({'; '.join(reasons[:3]) or 'the folder is empty'}); add JPEG or "
-            "PNG files"
+            f"{folder}: no usable photo ({'; '.join(reasons[:3]) or 'the folder is empty'}); add JPEG or PNG files"
         )
     return photos

@@ -73,16 +73,11 @@ def common_pairs(runs: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """
     if not runs:
         return {}
-    shared = set.intersection(
-        *({tuple(row) for row in run[PAIR].itertuples(index=False)} for run in runs.values())
-    )
+    shared = set.intersection(*({tuple(row) for row in run[PAIR].itertuples(index=False)} for run in runs.values()))
     if not shared:
-        raise ValueError(
-            f"runs {', '.join(runs)}: no (subject, prompt) in common; make their generations anew"
-        )
+        raise ValueError(f"runs {', '.join(runs)}: no (subject, prompt) in common; make their generations anew")
     return {
-        name: run[[tuple(row) in shared for row in run[PAIR].itertuples(index=False)]]
-        for name, run in runs.items()
+        name: run[[tuple(row) in shared for row in run[PAIR].itertuples(index=False)]] for name, run in runs.items()
     }
 
 

@@ -62,17 +62,13 @@ def evaluate_run(
     """
     missing = [key for key in generations["sample_id"] if key not in images]
     if missing:
-        raise ValueError(
-            f"sample {missing[0]!r} ({len(missing)} in all) is in the table but not in the image shard"
-        )
+        raise ValueError(f"sample {missing[0]!r} ({len(missing)} in all) is in the table but not in the image shard")
     result = generations[KEYS].reset_index(drop=True)
     result = result.assign(**{metric: np.nan for metric in METRICS})
     groups = result.groupby("subject_id", sort=False).indices
     for subject_id, rows in tqdm(groups.items(), desc="judging subjects", disable=None):
         if not references.get(subject_id):
-            raise ValueError(
-                f"subject {subject_id!r}: no real pictures in the references; prepare the benchmark anew"
-            )
+            raise ValueError(f"subject {subject_id!r}: no real pictures in the references; prepare the benchmark anew")
         pictures = [images[key] for key in result["sample_id"].iloc[rows]]
         prompts = generations["prompt"].iloc[rows].tolist()
         scores = _judge_subject(pictures, prompts, references[subject_id], encoders, probe)
@@ -138,8 +134,7 @@ def summary(
             "thresholds": dict(thresholds) if thresholds else None,
             "overall": "1 if subject, text and realism each reach their threshold, per picture, else 0",
             "estimate": "mean over subjects of the mean over a subject's pictures",
-            "interval": f"95 % percentile interval of {bootstrap} bootstrap resamples of the subjects, "
-            f"seed {seed}",
+            "interval": f"95 % percentile interval of {bootstrap} bootstrap resamples of the subjects, seed {seed}",
             "subjects": int(image_metrics["subject_id"].nunique()),
             "images": len(image_metrics),
         },

@@ -28,9 +28,7 @@ def same_picture(images: Sequence[np.ndarray], references: Sequence[np.ndarray])
     ).reshape(len(images), len(references))
 
 
-def reference_similarity(
-    images: np.ndarray, references: np.ndarray, same: np.ndarray | None = None
-) -> np.ndarray:
+def reference_similarity(images: np.ndarray, references: np.ndarray, same: np.ndarray | None = None) -> np.ndarray:
     """CLIP-I or DINO of each picture: its mean cosine to the subject's real pictures.
 
     Args:
@@ -66,9 +64,7 @@ def overall(scores: dict[str, np.ndarray], thresholds: dict[str, float]) -> np.n
     """
     missing = [name for name in SCORES if name not in thresholds]
     if missing:
-        raise KeyError(
-            f"probe thresholds lack {missing}; the probe's folder must hold one for each of {list(SCORES)}"
-        )
+        raise KeyError(f"probe thresholds lack {missing}; the probe's folder must hold one for each of {list(SCORES)}")
     values = np.stack([np.asarray(scores[name], dtype=np.float64) for name in SCORES])
     limits = np.array([thresholds[name] for name in SCORES])[:, None]
     passed = (values >= limits).all(axis=0).astype(np.float64)

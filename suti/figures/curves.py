@@ -59,8 +59,7 @@ def _metrics(frame: pd.DataFrame, bootstrap: int, seed: int) -> dict:
     for metric in METRICS:
         ends = {"": "mean", "_low": "low", "_high": "high"}
         row |= {
-            metric + end: np.nan if values[metric][key] is None else values[metric][key]
-            for end, key in ends.items()
+            metric + end: np.nan if values[metric][key] is None else values[metric][key] for end, key in ends.items()
         }
     return row
 

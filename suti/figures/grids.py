@@ -70,9 +70,7 @@ def enlarge(image: np.ndarray, size: int = CELL) -> Image.Image:
     picture = Image.fromarray(image)
     if max(height, width) > size:
         scale = size / max(height, width)
-        fitted = picture.resize(
-            (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.LANCZOS
-        )
+        fitted = picture.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.LANCZOS)
     else:
         factor = size // max(height, width)
         fitted = picture.resize((width * factor, height * factor), Image.Resampling.NEAREST)
@@ -110,9 +108,7 @@ def draw(sheet: Sheet, cell: int = CELL) -> Image.Image:
     columns = max((len(row) for row in sheet.rows), default=1)
     left = MARGIN
     if any(sheet.row_labels):
-        left += min(
-            176, int(max(head.getlength(w) for label in sheet.row_labels for w in label.split("\n"))) + 12
-        )
+        left += min(176, int(max(head.getlength(w) for label in sheet.row_labels for w in label.split("\n"))) + 12)
     x_of, x = [], left
     for column in range(columns):
         x += BLOCK_GAP - GAP if column in sheet.blocks and column else 0
@@ -144,11 +140,7 @@ def draw(sheet: Sheet, cell: int = CELL) -> Image.Image:
     y += head_height
     for number, (row, texts) in enumerate(zip(sheet.rows, labels, strict=True)):
         if number < len(sheet.row_labels):
-            lines = [
-                x
-                for part in sheet.row_labels[number].split("\n")
-                for x in wrap(part, left - MARGIN - 6, head)
-            ]
+            lines = [x for part in sheet.row_labels[number].split("\n") for x in wrap(part, left - MARGIN - 6, head)]
             for i, text in enumerate(lines):
                 pen.text((MARGIN, y + cell / 2 - line * len(lines) / 2 + i * line), text, INK, head)
         for column, (item, lines) in enumerate(zip(row, texts, strict=True)):

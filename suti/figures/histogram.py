@@ -18,9 +18,7 @@ def delta_table(deltas: np.ndarray, bins: int = 40) -> pd.DataFrame:
         ValueError: no samples.
     """
     if len(deltas) == 0:
-        raise ValueError(
-            "delta histogram: no samples; look at experts/log-*.parquet for why no expert drew one"
-        )
+        raise ValueError("delta histogram: no samples; look at experts/log-*.parquet for why no expert drew one")
     counts, edges = np.histogram(deltas, bins=bins)
     return pd.DataFrame({"delta_low": edges[:-1], "delta_high": edges[1:], "samples": counts})
 

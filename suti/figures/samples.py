@@ -63,9 +63,7 @@ class Gallery:
         ]  # fmt: skip
         return cells + [Cell()] * (count - len(cells))
 
-    def sample(
-        self, run: str, subject_id: str, prompt_id: str, label: str = "", frame: str | None = None
-    ) -> Cell:
+    def sample(self, run: str, subject_id: str, prompt_id: str, label: str = "", frame: str | None = None) -> Cell:
         """The first picture of a run for a prompt; an empty cell where the run has none."""
         sample_id = self._index.get((run, subject_id, prompt_id))
         if sample_id is None:
@@ -76,9 +74,7 @@ class Gallery:
 
     def prompt(self, subject_id: str, prompt_id: str) -> str:
         """Text of a prompt."""
-        rows = self.prompts[
-            (self.prompts["subject_id"] == subject_id) & (self.prompts["prompt_id"] == prompt_id)
-        ]
+        rows = self.prompts[(self.prompts["subject_id"] == subject_id) & (self.prompts["prompt_id"] == prompt_id)]
         return str(rows["prompt"].iloc[0]) if len(rows) else ""
 
     def pairs(self, runs: Sequence[str], rows: int, skill: str | None = None) -> list[tuple[str, str]]:
@@ -88,9 +84,7 @@ class Gallery:
         if skill is None:
             table = table[table["skill"] != COMPOSITIONAL]
         drawn = {
-            subject_id: [
-                p for p in group["prompt_id"] if all((run, subject_id, p) in self._index for run in runs)
-            ]
+            subject_id: [p for p in group["prompt_id"] if all((run, subject_id, p) in self._index for run in runs)]
             for subject_id, group in table.groupby("subject_id", sort=False)
         }
         subjects = [s for s in self.subjects["subject_id"] if drawn.get(s)]
@@ -113,32 +107,25 @@ def skills(gallery: Gallery, run: str, demonstrations: int, outputs: int = 4) ->
             wanted = gallery.prompts[
                 (gallery.prompts["subject_id"] == subject_id) & (gallery.prompts["skill"] == skill)
             ]
-            ids = [p for p in wanted["prompt_id"] if gallery.sample(run, subject_id, p).image is not None][
-                :outputs
-            ]
+            ids = [p for p in wanted["prompt_id"] if gallery.sample(run, subject_id, p).image is not None][:outputs]
             cells = [gallery.sample(run, subject_id, p, gallery.prompt(subject_id, p)) for p in ids]
             rows.append(gallery.demos(subject_id, demonstrations) + cells + [Cell()] * (outputs - len(cells)))
             labels.append(SKILL_NAMES[skill])
     headers = ["demonstrations", *[""] * (demonstrations - 1), run_name(run)]
-    return Sheet(
-        "SuTI on unseen subjects, by skill", rows, headers, labels, UNCHOSEN, frozenset({demonstrations})
-    )
+    return Sheet("SuTI on unseen subjects, by skill", rows, headers, labels, UNCHOSEN, frozenset({demonstrations}))
 
 
 def comparison(gallery: Gallery, runs: Sequence[str], demonstrations: int = 3, rows: int = 8) -> Sheet:
     """Figs. 7 and 8: one prompt a row, drawn by every system; 'real' among the runs is the true picture."""
     pairs = gallery.pairs(runs, rows)
     cells = [
-        gallery.demos(subject_id, demonstrations)
-        + [gallery.sample(run, subject_id, prompt_id) for run in runs]
+        gallery.demos(subject_id, demonstrations) + [gallery.sample(run, subject_id, prompt_id) for run in runs]
         for subject_id, prompt_id in pairs
     ]
     headers = ["demonstrations", *[""] * (demonstrations - 1)]
     headers += ["true picture" if run == "real" else run_name(run) for run in runs]
     labels = [gallery.prompt(*pair) for pair in pairs]
-    return Sheet(
-        "The same prompt, drawn by each system", cells, headers, labels, UNCHOSEN, frozenset({demonstrations})
-    )
+    return Sheet("The same prompt, drawn by each system", cells, headers, labels, UNCHOSEN, frozenset({demonstrations}))
 
 
 def compositional(gallery: Gallery, run: str, demonstrations: int = 2, rows: int = 6) -> Sheet:
@@ -146,9 +133,7 @@ def compositional(gallery: Gallery, run: str, demonstrations: int = 2, rows: int
     table = gallery.prompts[gallery.prompts["skill"] == COMPOSITIONAL]
     ids = sorted(table["prompt_id"].unique())
     subjects = (
-        [s for s in gallery.subjects["subject_id"] if gallery.sample(run, s, ids[0]).image is not None]
-        if ids
-        else []
+        [s for s in gallery.subjects["subject_id"] if gallery.sample(run, s, ids[0]).image is not None] if ids else []
     )
     chosen = [subjects[i] for i in sorted(select_prompts(len(subjects), rows))]
     cells = [
@@ -165,8 +150,7 @@ def sweep(gallery: Gallery, runs: Sequence[str], by: str, demonstrations: int = 
     """One column a setting of SuTI: ``by`` is 'lambda' or 'demonstrations'."""
     pairs = gallery.pairs(runs, rows)
     cells = [
-        gallery.demos(subject_id, demonstrations)
-        + [gallery.sample(run, subject_id, prompt_id) for run in runs]
+        gallery.demos(subject_id, demonstrations) + [gallery.sample(run, subject_id, prompt_id) for run in runs]
         for subject_id, prompt_id in pairs
     ]
     headers = ["demonstrations", *[""] * (demonstrations - 1)]
@@ -174,9 +158,7 @@ def sweep(gallery: Gallery, runs: Sequence[str], by: str, demonstrations: int = 
         headers += [f"lambda\n{lambda_name(split_suti(run)[0]).replace(chr(10), ' ')}" for run in runs]
         title = "SuTI by the lambda that filtered its training set"
     else:
-        headers += [
-            "no demonstration" if not split_suti(run)[1] else f"k = {split_suti(run)[1]}" for run in runs
-        ]
+        headers += ["no demonstration" if not split_suti(run)[1] else f"k = {split_suti(run)[1]}" for run in runs]
         title = "SuTI by number of demonstrations"
     labels = [gallery.prompt(*pair) for pair in pairs]
     return Sheet(title, cells, headers, labels, UNCHOSEN, frozenset({demonstrations}))
@@ -236,10 +218,7 @@ def experts(
     for subject_id in chosen:
         mine = marked[marked["subject_id"] == subject_id]
         shots = demonstrations.loc[demonstrations["subject_id"] == subject_id, "image_id"].head(2)
-        row = [
-            Cell(shown[k], source={"run": "demonstration", "sample_id": k, "subject_id": subject_id})
-            for k in shots
-        ]
+        row = [Cell(shown[k], source={"run": "demonstration", "sample_id": k, "subject_id": subject_id}) for k in shots]
         row += [Cell()] * (2 - len(row))
         for kept, colour in ((True, GREEN), (False, VERMILION)):
             side = mine[mine["kept"] == kept].iloc[:: -1 if kept else 1].head(count)

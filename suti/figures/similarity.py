@@ -18,9 +18,7 @@ COLOURS = ("#33658a", "#f6ae2d", "#86bbd8", "#f26419", "#758e4f", "#9b5de5", "#2
 BAND = "#2a9d4a"
 
 
-def similarity_histogram(
-    clusters: pd.DataFrame, kinds: pd.Series | None = None, bins: int = 60
-) -> pd.DataFrame:
+def similarity_histogram(clusters: pd.DataFrame, kinds: pd.Series | None = None, bins: int = 60) -> pd.DataFrame:
     """Pages per bin of mean pairwise similarity.
 
     Args:
@@ -44,9 +42,7 @@ def similarity_histogram(
     return table
 
 
-def similarity_figure(
-    histogram: pd.DataFrame, band: tuple[float, float], summary: str, none: int = 0
-) -> Figure:
+def similarity_figure(histogram: pd.DataFrame, band: tuple[float, float], summary: str, none: int = 0) -> Figure:
     """Stacked histogram with the band shaded.
 
     Args:

@@ -155,9 +155,7 @@ def table3(runs: Runs, suti_run: str, thresholds: Mapping[str, float], bootstrap
     systems = {"DreamBooth": "dreambooth", "SuTI": suti_run, "Dream-SuTI": "dream-suti"}
     shared = common_pairs({run: votes(runs[run], thresholds) for run in systems.values() if run in runs})
     methods = {_system(line.method): line for line in published.TABLE_3}
-    rows = [
-        _human_row(method, systems[method], line, shared, bootstrap, seed) for method, line in methods.items()
-    ]
+    rows = [_human_row(method, systems[method], line, shared, bootstrap, seed) for method, line in methods.items()]
     for row in rows:
         del row["published_seconds"]
     groups = [
@@ -278,10 +276,7 @@ def _tex(text: str) -> str:
 def draw(table: Table) -> Figure:
     """The table as a figure in the manner of booktabs; close it after saving."""
     columns = [column for _, group in table.groups for column in group]
-    rows = [
-        [cell(row, column, interval) for _, column, interval in columns]
-        for row in table.frame.to_dict("records")
-    ]
+    rows = [[cell(row, column, interval) for _, column, interval in columns] for row in table.frame.to_dict("records")]
     rows = [[text.replace("-", MINUS) for text in cells] for cells in rows]
     names = [name.replace(" - ", f" {MINUS} ") for name in table.frame["method"]]
     widths = [max([len(sub) + 1, *(len(r[i]) for r in rows), 5]) + 2 for i, (sub, _, _) in enumerate(columns)]
@@ -306,9 +301,7 @@ def draw(table: Table) -> Figure:
         for name, group in table.groups:
             first = columns.index(group[0])
             a, b = edges[first], edges[first + len(group)]
-            axes.text(
-                (a + b) / 2, y - line / 2, name, ha="center", va="center", fontweight="bold", fontsize=10
-            )
+            axes.text((a + b) / 2, y - line / 2, name, ha="center", va="center", fontweight="bold", fontsize=10)
             axes.plot((a + 0.8, b - 0.8), (y - line, y - line), color=GREY, lw=0.6)
         for i, (sub, _, _) in enumerate(columns):
             axes.text(edges[i + 1] - 1, y - 1.5 * line, sub, ha="right", va="center", fontsize=9, color=GREY)
@@ -318,9 +311,7 @@ def draw(table: Table) -> Figure:
             axes.text(0, y - line / 2, name, va="center", fontsize=10)
             for i, text in enumerate(cells):
                 colour = GREY if columns[i][1].startswith("published") else INK
-                axes.text(
-                    edges[i + 1] - 1, y - line / 2, text, ha="right", va="center", fontsize=10, color=colour
-                )
+                axes.text(edges[i + 1] - 1, y - line / 2, text, ha="right", va="center", fontsize=10, color=colour)
             y -= line
         axes.plot((0, edges[-1]), (y, y), color=INK, lw=1.4)
         axes.text(0, y - 0.09, "\n".join(note), va="top", fontsize=8, color=GREY)

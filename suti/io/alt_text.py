@@ -48,9 +48,7 @@ def _strip_tags(text: str) -> str:
 
 
 def _without_controls(text: str) -> str:
-    return "".join(
-        " " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in _HIDDEN
-    )
+    return "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in _HIDDEN)
 
 
 def clean_alt_text(text: object, max_length: int) -> str | None:

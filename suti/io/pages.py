@@ -60,9 +60,7 @@ def _expand(path: Path, layout: str) -> list[Path]:
         found = sorted(path.glob(suffix))
         if layout == name or (layout == "auto" and found):
             if not found:
-                raise ValueError(
-                    f"pages.path: {path}: no {suffix} in this folder, but pages.format is {layout!r}"
-                )
+                raise ValueError(f"pages.path: {path}: no {suffix} in this folder, but pages.format is {layout!r}")
             return found
     raise ValueError(f"pages.path: {path}: a folder; format {layout!r} does not read folders")
 
@@ -92,9 +90,7 @@ def read_pages(paths: Iterable[str | Path], layout: str, *, max_pixels: int) -> 
             elif kind in ("webdataset", "world"):
                 yield from read_webdataset(file, max_pixels=max_pixels)
             else:
-                raise ValueError(
-                    f"pages.path: {file}: expected a parquet file, a tar or a folder of picture folders"
-                )
+                raise ValueError(f"pages.path: {file}: expected a parquet file, a tar or a folder of picture folders")
 
 
 def _tables_in(path: Path) -> bool:
@@ -157,9 +153,7 @@ def _document(document: dict, path: Path, row: int, max_pixels: int) -> Iterator
 
 def _local_bytes(root: Path, name: object, max_pixels: int) -> bytes:
     if not isinstance(name, str) or not name:
-        return _fail(
-            "no local_file in its metadata: the picture was never downloaded beside the parquet file"
-        )
+        return _fail("no local_file in its metadata: the picture was never downloaded beside the parquet file")
     try:
         file = (root / name).resolve()
         inside = file.is_relative_to(root.resolve())
@@ -202,9 +196,7 @@ def read_webdataset(path: Path, *, max_pixels: int) -> Iterator[RawPicture]:
                     continue
                 stream = tar.extractfile(info)
                 small = info.size <= limit
-                sample[extension] = (
-                    stream.read() if stream and small else f"{info.size:,} bytes, {limit:,} are read"
-                )
+                sample[extension] = stream.read() if stream and small else f"{info.size:,} bytes, {limit:,} are read"
             yield from _sample(path, key, sample)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         if key is None:
@@ -251,9 +243,7 @@ def read_folders(root: Path, names: dict[str, Path], *, max_pixels: int) -> Iter
         ValueError: no such folder, or a subject name that another root has too.
     """
     if not root.is_dir():
-        raise ValueError(
-            f"pages.path: {root}: not a folder; pages.format folders wants folders of picture folders"
-        )
+        raise ValueError(f"pages.path: {root}: not a folder; pages.format folders wants folders of picture folders")
     folders: dict[Path, list[Path]] = {}
     for file in sorted(root.rglob("*"), key=lambda f: f.parts):
         parts = file.relative_to(root).parts
@@ -264,9 +254,7 @@ def read_folders(root: Path, names: dict[str, Path], *, max_pixels: int) -> Iter
         relative = folder.relative_to(root).as_posix()
         name = (_text(root.resolve().name if relative == "." else relative)) or "folder"
         if names.setdefault(name, folder) != folder:
-            raise ValueError(
-                f"pages.path: {folder} and {names[name]} are both subject {name!r}; rename one of them"
-            )
+            raise ValueError(f"pages.path: {folder} and {names[name]} are both subject {name!r}; rename one of them")
         for file in files:
             alt = _sidecar(file.with_suffix(".txt")) or words_of_name(PurePosixPath(name).name)
             url = _text(f"{name}/{file.name}")

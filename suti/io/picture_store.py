@@ -27,7 +27,9 @@ class PictureStore:
     def __call__(self, key: str) -> np.ndarray:
         if key not in self._latest:
             if key not in self._places:
-                raise KeyError(f"picture {key!r} is in none of the {len(self._shards)} shards; delete them and run again")
+                raise KeyError(
+                    f"picture {key!r} is in none of the {len(self._shards)} shards; delete them and run again"
+                )
             if len(self._latest) >= self._keep:
                 self._latest.clear()
             self._latest[key] = decode_rgb(self._shards[self._places[key]][key])

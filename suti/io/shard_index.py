@@ -33,15 +33,11 @@ class ShardIndex(Mapping[str, bytes]):
                     if info.isfile() and (only is None or key in only):
                         self._places[key] = (info.offset_data, info.size)
         except tarfile.TarError as error:
-            raise ValueError(
-                f"{path}: not a readable tar shard ({error}); delete it and run again"
-            ) from error
+            raise ValueError(f"{path}: not a readable tar shard ({error}); delete it and run again") from error
 
     def __getitem__(self, key: str) -> bytes:
         if key not in self._places:
-            raise KeyError(
-                f"{self.path}: no picture {key!r} among {len(self._places)}; delete the shard and run again"
-            )
+            raise KeyError(f"{self.path}: no picture {key!r} among {len(self._places)}; delete the shard and run again")
         offset, size = self._places[key]
         with self.path.open("rb") as stream:
             stream.seek(offset)

@@ -34,13 +34,12 @@ def decode_rgb(data: bytes) -> np.ndarray:
 def write_shard(path: str | Path, members: Iterable[tuple[str, bytes]]) -> int:
     """Write ``(name, data)`` members, e.g. ``("<sample_id>.png", png)``, as one tar. Returns how many."""
     count = 0
-    with atomic_path(path) as part:
-        with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for name, data in members:
-                info = tarfile.TarInfo(name)
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
-                count += 1
+    with atomic_path(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+            count += 1
     return count
 
 

@@ -44,23 +44,17 @@ def description_of(answer: SubjectAnswer, evidence: Evidence, lexicon: Lexicon) 
     _text(f"{noun} {description}")
     head = noun.split()[-1] if noun.split() else ""
     if len(words(description)) > MAX_DESCRIPTION_WORDS or len(words(noun)) > 3:
-        raise Unusable(
-            "too_long", f"the description may have {MAX_DESCRIPTION_WORDS} words, the class name 3"
-        )
+        raise Unusable("too_long", f"the description may have {MAX_DESCRIPTION_WORDS} words, the class name 3")
     if not words(head) or head in lexicon.words.noise | lexicon.words.media | lexicon.words.colours | {
         GENERIC,
         "subject",
     }:
-        raise Unusable(
-            "generic", f"{noun or 'nothing'!r} is not the name of a thing that can be photographed"
-        )
+        raise Unusable("generic", f"{noun or 'nothing'!r} is not the name of a thing that can be photographed")
     if not mentions(description, noun, lexicon):
         raise Unusable("off_topic", f"the description must contain the class name {noun!r}")
     before = words(description)[: _place(description, head, lexicon)]
     if set(before) & (lexicon.boundaries - {"of", "and"} | {"how", "why", "what"}):
-        raise Unusable(
-            "not_a_name", "the description must be a short name such as 'red oak chair', no sentence"
-        )
+        raise Unusable("not_a_name", "the description must be a short name such as 'red oak chair', no sentence")
     _supported(description, noun, evidence, lexicon)
     return Description(description, noun)
 
@@ -124,10 +118,7 @@ def _shows(skill: Skill, text: str, subject: Description, lexicon: Lexicon) -> b
     if skill == "art_style":
         return bool(fresh & _ARTS)
     if skill == "accessorization":
-        return (
-            bool(fresh & {"wearing", "wears", "with", "in", "dressed", "holding", "carrying"})
-            and len(fresh) > 1
-        )
+        return bool(fresh & {"wearing", "wears", "with", "in", "dressed", "holding", "carrying"}) and len(fresh) > 1
     if skill == "recontextualization":
         return bool(fresh & lexicon.words.prepositions) and len(fresh) > 1
     # An edit stands before the noun ('a wet teapot') or is said of it ('a teapot made of glass').

@@ -63,11 +63,7 @@ def _head_end(tokens: list[str], lower: list[str], lexicon: Lexicon) -> int:
     for position, word in enumerate(lower):
         if position and word in lexicon.boundaries:
             return position
-        if (
-            word == "and"
-            and lower[position + 1 : position + 2]
-            and lower[position + 1] in lexicon.words.articles
-        ):
+        if word == "and" and lower[position + 1 : position + 2] and lower[position + 1] in lexicon.words.articles:
             return position
         if position < len(tokens) - 1 and tokens[position][-1] in ".,;:!?|" and word:
             return position + 1
@@ -98,9 +94,7 @@ def describe(evidence: Evidence, lexicon: Lexicon) -> Description:
     captions = [parse(c, lexicon) for c in evidence.captions if has_latin(c)]
     alts = [_alt_words(a, lexicon) for a in evidence.alt_texts]
     alts = [a for a in alts if a]
-    noun = _elect(
-        captions, [parse(a, lexicon).noun for a in evidence.alt_texts if has_latin(a)], alts, lexicon
-    )
+    noun = _elect(captions, [parse(a, lexicon).noun for a in evidence.alt_texts if has_latin(a)], alts, lexicon)
     if not noun:
         return Description(GENERIC, GENERIC)
     modifiers = _modifiers(captions, alts, noun, lexicon)
@@ -153,9 +147,7 @@ def _modifiers(captions: list[Phrase], alts: list[list[str]], noun: str, lexicon
     specific = [word for word in from_alts if word not in from_heads and word not in exclude]
     adjectives = [word for word in from_heads if word not in exclude]
     colours = lexicon.words.colours
-    support = {
-        word: from_heads.get(word, 0.0) + from_alts.get(word, 0.0) for word in (*specific, *adjectives)
-    }
+    support = {word: from_heads.get(word, 0.0) + from_alts.get(word, 0.0) for word in (*specific, *adjectives)}
     shades = [word for word in support if word in colours]
     if len(shades) > 1 and not _joined(heads, shades):
         # The texts disagree on one colour; the best supported is kept.
@@ -207,9 +199,7 @@ def refined_text(description: Description, caption: str, lexicon: Lexicon) -> st
 
 def _is_art(style: tuple[str, ...]) -> bool:
     """True for 'a pencil sketch of', false for 'a photo of', which says nothing."""
-    return bool(
-        {"painting", "sketch", "drawing", "print", "illustration", "art", "rendering", "render"} & set(style)
-    )
+    return bool({"painting", "sketch", "drawing", "print", "illustration", "art", "rendering", "render"} & set(style))
 
 
 def is_plural(noun: str, lexicon: Lexicon) -> bool:

@@ -66,9 +66,7 @@ class Lexicon(BaseModel):
         if word.endswith(("ches", "shes", "xes", "sses", "zzes")):
             return word[:-2]
         if word.endswith("ves") and len(word) > 4:
-            return {"wolves": "wolf", "knives": "knife", "leaves": "leaf", "loaves": "loaf"}.get(
-                word, word[:-1]
-            )
+            return {"wolves": "wolf", "knives": "knife", "leaves": "leaf", "loaves": "loaf"}.get(word, word[:-1])
         return word[:-1]
 
 
@@ -81,9 +79,7 @@ def load(path: str | Path = DEFAULT) -> Lexicon:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no grammar file; it is part of the repository under resources/language"
-        )
+        raise FileNotFoundError(f"{path}: no grammar file; it is part of the repository under resources/language")
     try:
         # BaseLoader leaves every scalar a string: YAML's own reading makes booleans of 'on', 'off' and 'no'.
         return Lexicon.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader))

@@ -51,9 +51,7 @@ class OpenAIBackend:
             "max_tokens": self.language.max_new_tokens,
             "seed": seeds.stable_hash(*key, bits=32) >> 1,
         }
-        response = self._post(
-            body | ({"response_format": {"type": "json_object"}} if self._json_mode else {})
-        )
+        response = self._post(body | ({"response_format": {"type": "json_object"}} if self._json_mode else {}))
         if response.status_code in (400, 422) and self._json_mode and "response_format" in response.text:
             self._json_mode = False  # an old server: the schema is in the messages as well
             response = self._post(body)
@@ -62,9 +60,7 @@ class OpenAIBackend:
         try:
             content = response.json()["choices"][0]["message"]["content"]
         except (ValueError, LookupError, TypeError) as error:
-            raise Unusable(
-                "bad_reply", f"the server's reply has no choices[0].message.content ({error!r})"
-            ) from error
+            raise Unusable("bad_reply", f"the server's reply has no choices[0].message.content ({error!r})") from error
         return object_of(content or "")
 
     def _post(self, body: dict[str, Any]) -> requests.Response:
@@ -93,6 +89,5 @@ class OpenAIBackend:
                 return response
             trouble = f"status {response.status_code}: {response.text[:200]}"
         raise BackendError(
-            f"{self.url}: no answer after {ATTEMPTS} tries ({trouble}); "
-            "start the server or mend language.base_url"
+            f"{self.url}: no answer after {ATTEMPTS} tries ({trouble}); start the server or mend language.base_url"
         )

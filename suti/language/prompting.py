@@ -38,9 +38,7 @@ def write_prompts(
     for row in tqdm(list(subjects.sort_values("subject_id").itertuples()), desc="prompts", disable=None):
         subject_id = str(row.subject_id)
         if subject_id not in evidence:
-            raise ValueError(
-                f"captions: no rows of subject {subject_id!r}; give the captions of the same part"
-            )
+            raise ValueError(f"captions: no rows of subject {subject_id!r}; give the captions of the same part")
         subject = Description(str(row.description), str(row.class_name))
         skills = draw_skills(language.skills, language.prompts_per_subject, seed, "prompts", subject_id)
         for prompt in writer.prompts(subject, evidence[subject_id], refined.get(subject_id, []), skills, log):

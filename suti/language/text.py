@@ -6,13 +6,9 @@ import html
 import re
 import unicodedata
 
-MAX_TEXT = (
-    600  # characters of one text that are looked at; alt texts are cut upstream, this is the second fence
-)
+MAX_TEXT = 600  # characters of one text that are looked at; alt texts are cut upstream, this is the second fence
 
-_SPECIAL = re.compile(
-    r"<\|[^<>|]{0,60}\|>|\[/?INST\]|<</?SYS>>", re.IGNORECASE
-)  # chat markers of common models
+_SPECIAL = re.compile(r"<\|[^<>|]{0,60}\|>|\[/?INST\]|<</?SYS>>", re.IGNORECASE)  # chat markers of common models
 _BLOCK = re.compile(r"<(script|style)\b[^>]*>.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*(>|$)")
 _MARKDOWN_LINK = re.compile(r"!?\[([^\[\]]{0,200})\]\([^()\s]{0,500}\)")

@@ -50,9 +50,7 @@ class TransformersBackend:
         self.device = torch.device("cuda" if wants_cuda else "cpu")
         local = language.model.startswith((".", "/", "~", "resources/")) or language.model.count("/") > 1
         if local and not Path(language.model).expanduser().is_dir():
-            raise BackendError(
-                f"language.model: no folder {language.model!r}; name an existing folder or a hub id"
-            )
+            raise BackendError(f"language.model: no folder {language.model!r}; name an existing folder or a hub id")
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(language.model)
             network = AutoModelForCausalLM.from_pretrained(language.model, dtype=torch.float32)
@@ -61,9 +59,7 @@ class TransformersBackend:
                 f"language.model: {language.model!r} cannot be loaded ({error}); name a folder or hub id of "
                 "a transformers causal language model with its tokenizer"
             ) from error
-        dtype = (
-            torch.bfloat16 if compute.precision == "bf16" and self.device.type == "cuda" else torch.float32
-        )
+        dtype = torch.bfloat16 if compute.precision == "bf16" and self.device.type == "cuda" else torch.float32
         self.network = network.to(self.device, dtype).eval()
         self.prefixes: OrderedDict[str, Any] = OrderedDict()
         # The model's own sampling defaults (top_k, repetition penalty) would be a hidden setting.
@@ -86,9 +82,7 @@ class TransformersBackend:
         ids = torch.cat([self._tokens(shared), self._tokens(text[len(shared) :])], dim=1)
         room = getattr(self.network.config, "max_position_embeddings", None)
         if room is not None and ids.shape[1] + self.language.max_new_tokens > room:
-            raise Unusable(
-                "too_long", f"the question has {ids.shape[1]} tokens, the model's context is {room}"
-            )
+            raise Unusable("too_long", f"the question has {ids.shape[1]} tokens, the model's context is {room}")
         sampling: dict[str, Any] = {"do_sample": False}
         if self.language.temperature > 0:
             sampling = {
@@ -105,9 +99,7 @@ class TransformersBackend:
                 attention_mask=torch.ones_like(ids),
                 past_key_values=self._cache(shared),
                 max_new_tokens=self.language.max_new_tokens,
-                stopping_criteria=StoppingCriteriaList(
-                    [_ObjectCloses(self.tokenizer, ids.shape[1], opening)]
-                ),
+                stopping_criteria=StoppingCriteriaList([_ObjectCloses(self.tokenizer, ids.shape[1], opening)]),
                 **sampling,
             )
         return object_of(opening + self.tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True))
@@ -123,9 +115,7 @@ class TransformersBackend:
     def _tokens(self, text: str) -> torch.Tensor:
         if not text:
             return torch.zeros((1, 0), dtype=torch.long, device=self.device)
-        return self.tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"].to(
-            self.device
-        )
+        return self.tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"].to(self.device)
 
     def _cache(self, shared: str) -> Any:
         """A copy of the keys and values of the examples; None for models that have no such cache."""

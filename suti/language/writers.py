@@ -63,9 +63,7 @@ class GrammarWriter:
     ) -> list[Prompt]:
         """See ``unseen.unseen_prompts``; ``taken`` are prompts that a model has written already."""
         key = (self.seed, "prompts", evidence.subject_id)
-        written, missing = unseen.unseen_prompts(
-            subject, evidence, refined, skills, self.lexicon, *key, taken=taken
-        )
+        written, missing = unseen.unseen_prompts(subject, evidence, refined, skills, self.lexicon, *key, taken=taken)
         for skill in missing:
             log.shortfalls[f"no_phrase_left:{skill}"] += 1
         return written

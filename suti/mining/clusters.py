@@ -46,9 +46,7 @@ def mean_pairwise_similarity(embeddings: np.ndarray) -> float:
         return float("nan")
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or (lengths == 0).any():
-        raise ValueError(
-            "embeddings: a row is zero or not finite; the image encoder is broken (mining.encoder)"
-        )
+        raise ValueError("embeddings: a row is zero or not finite; the image encoder is broken (mining.encoder)")
     total = (rows / lengths).sum(axis=0)
     return float(np.clip((total @ total - n) / (n * (n - 1)), -1.0, 1.0))
 
@@ -100,9 +98,7 @@ def mine(
             chosen = usable.head(settings.max_images)
             for place, row in enumerate(chosen.itertuples()):
                 alt_text = row.alt_text if isinstance(row.alt_text, str) else None  # pandas has NaN for null
-                members.append(
-                    {"cluster_id": name, "image_id": row.image_id, "position": place, "alt_text": alt_text}
-                )
+                members.append({"cluster_id": name, "image_id": row.image_id, "position": place, "alt_text": alt_text})
     clusters.sort(key=lambda row: row["cluster_id"])
     members.sort(key=lambda row: (row["cluster_id"], row["position"]))
     return clusters, members

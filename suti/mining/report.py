@@ -22,9 +22,7 @@ def counts(column: pd.Series) -> dict[str, int]:
     return {str(k): int(v) for k, v in sorted(column.value_counts().items())}
 
 
-def no_cluster_message(
-    clusters: pd.DataFrame, pictures: pd.Series | None, band: tuple[float, float] | None
-) -> str:
+def no_cluster_message(clusters: pd.DataFrame, pictures: pd.Series | None, band: tuple[float, float] | None) -> str:
     """Why nothing was kept, with counts by reason and the remedy of the commonest reason.
 
     Args:
@@ -35,9 +33,7 @@ def no_cluster_message(
     if len(clusters) == 0:
         return "no cluster was kept: the corpus has no pages; check pages.path and pages.format"
     reasons = counts(clusters["status"])
-    lines = [
-        f"no cluster was kept of {len(clusters)} pages: " + ", ".join(f"{v} {k}" for k, v in reasons.items())
-    ]
+    lines = [f"no cluster was kept of {len(clusters)} pages: " + ", ".join(f"{v} {k}" for k, v in reasons.items())]
     if pictures is not None:
         lines.append("pictures: " + ", ".join(f"{v} {k}" for k, v in counts(pictures).items()))
     similarity = clusters["similarity"].dropna()
@@ -75,14 +71,10 @@ def judge(clusters: pd.DataFrame, truth: pd.DataFrame) -> dict[str, Any]:
     """
     if truth["page_url"].duplicated().any():
         raise ValueError("truth: a page_url has two rows; expected one row a page")
-    joined = truth[["page_url", "kind", "keep"]].merge(
-        clusters[["page_url", "status"]], on="page_url", how="left"
-    )
+    joined = truth[["page_url", "kind", "keep"]].merge(clusters[["page_url", "status"]], on="page_url", how="left")
     if joined["status"].isna().any():
         missing = joined.loc[joined["status"].isna(), "page_url"]
-        raise ValueError(
-            f"clusters lack {len(missing)} pages of the truth, e.g. {missing.iloc[0]}; run mining again"
-        )
+        raise ValueError(f"clusters lack {len(missing)} pages of the truth, e.g. {missing.iloc[0]}; run mining again")
     kept = (joined["status"] == "kept").to_numpy()
     kinds: dict[str, Any] = {}
     for kind, group in joined.groupby("kind", sort=True):

@@ -38,9 +38,7 @@ class ApprenticeUNet(UNet2DConditionModel):
         self._install(demonstration_initialization)
 
     @classmethod
-    def from_base(
-        cls, unet: UNet2DConditionModel, initialization: Initialization = "self_attention"
-    ) -> ApprenticeUNet:
+    def from_base(cls, unet: UNet2DConditionModel, initialization: Initialization = "self_attention") -> ApprenticeUNet:
         """Apprentice with the base's weights; only the new layers are new. Random draws come from torch's global state.
 
         Args:
@@ -54,7 +52,9 @@ class ApprenticeUNet(UNet2DConditionModel):
         missing, unexpected = apprentice.load_state_dict(unet.state_dict(), strict=False)
         strange = [k for k in missing if ".processor.layer." not in k]
         if strange or unexpected:
-            raise ValueError(f"base UNet does not fit the apprentice: missing {strange[:3]}, unexpected {unexpected[:3]}")
+            raise ValueError(
+                f"base UNet does not fit the apprentice: missing {strange[:3]}, unexpected {unexpected[:3]}"
+            )
         if initialization == "self_attention":
             for name, module in apprentice.named_modules():
                 if f"{name}.processor" in apprentice._sources and not name.endswith("attn2"):

@@ -64,10 +64,8 @@ class BaseModel:
         return encode_text(self.text_encoder, self.tokenizer, texts)
 
 
-def encode_text(
-    text_encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str]
-) -> torch.Tensor:
-    """Hidden states ``(B, L, D)``. Every row has the tokenizer's full length, so that no row depends on its neighbours."""
+def encode_text(text_encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> torch.Tensor:
+    """Hidden states ``(B, L, D)``. Every row has the tokenizer's full length: none depends on its neighbours."""
     tokens = tokenizer(
         texts, padding="max_length", max_length=text_length(tokenizer), truncation=True, return_tensors="pt"
     ).to(text_encoder.device)
@@ -124,7 +122,9 @@ def load_base(spec: str, field: str = "models.base") -> BaseModel:
         vae = AutoencoderKL.from_pretrained(spec, subfolder="vae", use_safetensors=True)
     scheduler = DDPMScheduler.from_pretrained(spec, subfolder="scheduler")
     base = BaseModel(
-        unet=UNet2DConditionModel.from_pretrained(spec, subfolder="unet", use_safetensors=True, torch_dtype=torch.float32),
+        unet=UNet2DConditionModel.from_pretrained(
+            spec, subfolder="unet", use_safetensors=True, torch_dtype=torch.float32
+        ),
         text_encoder=TEXT_ENCODERS[text_class].from_pretrained(spec, subfolder="text_encoder", dtype=torch.float32),
         tokenizer=AutoTokenizer.from_pretrained(spec, subfolder="tokenizer"),
         scheduler=scheduler,

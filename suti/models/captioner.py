@@ -46,9 +46,7 @@ class Captioner:
         if not getattr(self.processor, "chat_template", None):
             return self.processor(images=pictures, return_tensors="pt"), 0
         content = [{"type": "image"}, {"type": "text", "text": QUESTION}]
-        text = self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True
-        )
+        text = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
         if getattr(self.processor, "tokenizer", None) is not None:
             self.processor.tokenizer.padding_side = "left"
         # One list a picture: processors take a flat list for the pictures of a single conversation.

@@ -55,7 +55,9 @@ class LatentCodec:
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Pictures in [-1, 1]."""
         with torch.no_grad():
-            return self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.float().clamp(-1, 1)
+            return (
+                self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.float().clamp(-1, 1)
+            )
 
 
 def pixel_patch(in_channels: int) -> int:

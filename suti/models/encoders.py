@@ -26,9 +26,7 @@ from suti.config.schema import Compute
 
 OPEN_CLIP, TRANSFORMERS = "open_clip:", "transformers:"
 LOCAL_DIR, HF_HUB = "local-dir:", "hf-hub:"
-SPEC_FORMS = (
-    "open_clip:MODEL/PRETRAINED, open_clip:local-dir:FOLDER, open_clip:hf-hub:ID or transformers:ID_OR_FOLDER"
-)
+SPEC_FORMS = "open_clip:MODEL/PRETRAINED, open_clip:local-dir:FOLDER, open_clip:hf-hub:ID or transformers:ID_OR_FOLDER"
 
 
 @runtime_checkable
@@ -121,9 +119,7 @@ class Encoder:
     def embed_text(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """See ``TextImageEncoder.embed_text``."""
         if self._encode_text is None:
-            raise ValueError(
-                f"{self.name}: no text tower; load it with load_text_image_encoder for a clear remedy"
-            )
+            raise ValueError(f"{self.name}: no text tower; load it with load_text_image_encoder for a clear remedy")
         if len(texts) == 0:
             return self.embed_text(["a"])[:0]
         chunks = [list(texts[start : start + batch_size]) for start in range(0, len(texts), batch_size)]
@@ -132,9 +128,7 @@ class Encoder:
 
 def _pil(image: np.ndarray) -> Image.Image:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(
-            f"picture of {image.dtype} {image.shape}, expected uint8 (H, W, 3); convert it to RGB first"
-        )
+        raise ValueError(f"picture of {image.dtype} {image.shape}, expected uint8 (H, W, 3); convert it to RGB first")
     return Image.fromarray(image)
 
 
@@ -153,9 +147,7 @@ def _load(spec: str, compute: Compute) -> Encoder:
         raise ValueError(f"encoder {spec!r}: unknown form, expected {SPEC_FORMS}")
     folder = model_folder(spec)
     if folder is not None:
-        _require_folder(
-            spec, folder, "open_clip_config.json" if spec.startswith(OPEN_CLIP) else "config.json"
-        )
+        _require_folder(spec, folder, "open_clip_config.json" if spec.startswith(OPEN_CLIP) else "config.json")
     load = _load_open_clip if spec.startswith(OPEN_CLIP) else _load_transformers
     return load(spec, _device(compute))
 
@@ -165,9 +157,7 @@ def _require_folder(spec: str, folder: Path, config: str) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"encoder {spec!r}: the folder {folder} does not exist; {remedy}")
     if not (folder / config).is_file():
-        raise FileNotFoundError(
-            f"encoder {spec!r}: {folder} is not a model folder, it has no {config}; {remedy}"
-        )
+        raise FileNotFoundError(f"encoder {spec!r}: {folder} is not a model folder, it has no {config}; {remedy}")
 
 
 def _load_open_clip(spec: str, device: torch.device) -> Encoder:
@@ -178,19 +168,13 @@ def _load_open_clip(spec: str, device: torch.device) -> Encoder:
     if not name.startswith((LOCAL_DIR, HF_HUB)):
         name, _, pretrained = name.partition("/")
         if not pretrained:
-            raise ValueError(
-                f"encoder {spec!r}: expected open_clip:MODEL/PRETRAINED, e.g. open_clip:ViT-L-14/openai"
-            )
+            raise ValueError(f"encoder {spec!r}: expected open_clip:MODEL/PRETRAINED, e.g. open_clip:ViT-L-14/openai")
         tags = open_clip.list_pretrained_tags_by_model(name)
         if pretrained not in tags:
             known = ", ".join(tags) or "none; models are listed by open_clip.list_models()"
-            raise ValueError(
-                f"encoder {spec!r}: open_clip has no weights {pretrained!r} of {name!r} (known: {known})"
-            )
+            raise ValueError(f"encoder {spec!r}: open_clip has no weights {pretrained!r} of {name!r} (known: {known})")
     try:
-        model, _, transform = open_clip.create_model_and_transforms(
-            name, pretrained=pretrained, device=device
-        )
+        model, _, transform = open_clip.create_model_and_transforms(name, pretrained=pretrained, device=device)
         tokenizer = open_clip.get_tokenizer(name)
     except (OSError, RuntimeError, ValueError) as error:
         raise RuntimeError(f"encoder {spec!r}: cannot be loaded ({_line(error)}); {_HUB_REMEDY}") from error
@@ -238,9 +222,7 @@ def _load_transformers(spec: str, device: torch.device) -> Encoder:
 
     def encode_text(texts: list[str]) -> torch.Tensor:
         length = getattr(config.text_config, "max_position_embeddings", None)
-        tokens = tokenizer(
-            texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
-        )
+        tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
         return _pooled(model.get_text_features(**tokens.to(device)))
 
     return Encoder(

@@ -158,7 +158,9 @@ def draw(
     scheduler = sampling_scheduler(base.scheduler, pixel=base.vae is None, dynamic_thresholding=dynamic_thresholding)
     side = int(base.unet.config.sample_size)
     channels = base.unet.config.in_channels
-    x = sample_ddpm(denoiser, scheduler, (count, channels, side, side), generators, num_inference_steps, device, callback)
+    x = sample_ddpm(
+        denoiser, scheduler, (count, channels, side, side), generators, num_inference_steps, device, callback
+    )
     pictures = codec.decode(x)
     return ((pictures.permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 

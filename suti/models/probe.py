@@ -70,9 +70,7 @@ class ResidualBlock(nn.Module):
         self.norm1 = nn.GroupNorm(8, channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.norm2 = nn.GroupNorm(8, channels)
-        self.skip = (
-            nn.Identity() if channels_in == channels else nn.Conv2d(channels_in, channels, 1, bias=False)
-        )
+        self.skip = nn.Identity() if channels_in == channels else nn.Conv2d(channels_in, channels, 1, bias=False)
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,9 +106,7 @@ class Probe(ModelMixin, ConfigMixin):
         self.blocks = nn.Sequential(*(ResidualBlock(a, b, 2) for a, b in pairs))
         features = 2 * channels[-1]
         self.identity = nn.Linear(features, embed_dim)
-        self.heads = nn.ModuleDict(
-            {name: nn.Linear(features, len(values)) for name, values in self.values.items()}
-        )
+        self.heads = nn.ModuleDict({name: nn.Linear(features, len(values)) for name, values in self.values.items()})
         # Corruptions are seen in fine texture, so realism also looks at the first, finest block.
         self.fine = ResidualBlock(channels[0], channels[1], 2)
         self.realism = nn.Sequential(nn.Linear(features + 2 * channels[1], 64), nn.SiLU(), nn.Linear(64, 1))
@@ -138,12 +134,7 @@ class Probe(ModelMixin, ConfigMixin):
         pixels = np.stack([_fit(image, size) for image in images])
         parts = []
         for start in range(0, len(pixels), batch_size):
-            x = (
-                torch.from_numpy(pixels[start : start + batch_size])
-                .to(self.device)
-                .permute(0, 3, 1, 2)
-                .float()
-            )
+            x = torch.from_numpy(pixels[start : start + batch_size]).to(self.device).permute(0, 3, 1, 2).float()
             parts.append(self(x / 127.5 - 1))
         return ProbeOutput(
             identity=torch.cat([part.identity for part in parts]).cpu(),
@@ -195,9 +186,7 @@ class Probe(ModelMixin, ConfigMixin):
             for i, prompt in enumerate(prompts)
         ]
         realism = seen.realism.sigmoid().numpy()
-        return Judgement(
-            np.array(subject, np.float32), np.array(text, np.float32), realism.astype(np.float32)
-        )
+        return Judgement(np.array(subject, np.float32), np.array(text, np.float32), realism.astype(np.float32))
 
 
 def _pool(x: Tensor) -> Tensor:

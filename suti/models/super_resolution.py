@@ -70,9 +70,7 @@ class PixelSuperResolution:
     The noise level of the augmentation enters as class label (``class_embed_type="timestep"``).
     """
 
-    def __init__(
-        self, unet: UNet2DModel, scheduler: DDIMScheduler, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, device: torch.device | str = "cpu") -> None:
         self.unet = unet.to(device).eval().requires_grad_(False)
         self.scheduler = scheduler
         self.device = torch.device(device)
@@ -110,19 +108,13 @@ class PixelSuperResolution:
             raise ValueError(f"noise_level: {noise_level}, expected a number in [0, 0.5]")
         for index, image in enumerate(images):
             if image.shape != (size, size, 3):
-                raise ValueError(
-                    f"super-resolution: image {index} is {image.shape}, expected ({size}, {size}, 3)"
-                )
+                raise ValueError(f"super-resolution: image {index} is {image.shape}, expected ({size}, {size}, 3)")
         generator = generator or torch_generator("super_resolution")
         shape = (3 * PATCH**2, size * FACTOR // PATCH, size * FACTOR // PATCH)
         parts = []
         starts = range(0, len(images), batch_size)
         for start in tqdm(starts, desc="super-resolution", disable=None if len(starts) > 1 else True):
-            low = (
-                torch.from_numpy(np.stack(list(images[start : start + batch_size])))
-                .permute(0, 3, 1, 2)
-                .float()
-            )
+            low = torch.from_numpy(np.stack(list(images[start : start + batch_size]))).permute(0, 3, 1, 2).float()
             # Both draws of a picture together; DDIM's later steps draw nothing.
             draws = [
                 (torch.randn((3, size, size), generator=generator), torch.randn(shape, generator=generator))
@@ -138,8 +130,8 @@ class PixelSuperResolution:
         x = x.to(self.device)
         self.scheduler.set_timesteps(steps)
         for t in self.scheduler.timesteps:
-            v = self.unet(unet_input(x, low), t, class_labels=levels * 1000).sample
-            x = self.scheduler.step(v, t, x).prev_sample
+            predicted = self.unet(unet_input(x, low), t, class_labels=levels * 1000).sample
+            x = self.scheduler.step(predicted, t, x).prev_sample
         picture = enlarge(low) + F.pixel_shuffle(x, PATCH) / RESIDUAL_SCALE
         return ((picture.clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
 
@@ -168,9 +160,7 @@ class PipelineSuperResolution:
         results = []
         for image, prompt in zip(images, prompts, strict=True):
             picture = Image.fromarray(image)
-            results.append(
-                np.asarray(self.pipeline(prompt=prompt, image=picture, generator=generator).images[0])
-            )
+            results.append(np.asarray(self.pipeline(prompt=prompt, image=picture, generator=generator).images[0]))
         return np.stack(results)
 
 
@@ -184,9 +174,7 @@ def load_super_resolution(spec: str, compute: Compute | None = None) -> SuperRes
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = Path(spec).expanduser()
-    if not folder.is_dir() and (
-        spec.startswith((".", "/", "~", "results/", "resources/")) or spec.count("/") != 1
-    ):
+    if not folder.is_dir() and (spec.startswith((".", "/", "~", "results/", "resources/")) or spec.count("/") != 1):
         raise FileNotFoundError(
             f"models.super_resolution: model folder {spec!r} does not exist; name a folder or hub id, "
             "train the small models with `make models`, or set models.super_resolution to null"
@@ -196,9 +184,7 @@ def load_super_resolution(spec: str, compute: Compute | None = None) -> SuperRes
         unet = UNet2DModel.from_pretrained(
             folder, subfolder="unet", torch_dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False
         )
-        return PixelSuperResolution(
-            unet, DDIMScheduler.from_pretrained(folder, subfolder="scheduler"), device
-        )
+        return PixelSuperResolution(unet, DDIMScheduler.from_pretrained(folder, subfolder="scheduler"), device)
     from diffusers import DiffusionPipeline
 
     return PipelineSuperResolution(DiffusionPipeline.from_pretrained(spec, use_safetensors=True).to(device))

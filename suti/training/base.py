@@ -163,7 +163,9 @@ def train_base(settings: BaseTraining, checkpoint: Path, log: list[dict[str, flo
         ema.step(parameters)
         running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
         if not math.isfinite(running):
-            raise FloatingPointError(f"base training: loss {running} at step {step}; lower train_models.base_learning_rate")
+            raise FloatingPointError(
+                f"base training: loss {running} at step {step}; lower train_models.base_learning_rate"
+            )
         if step % 50 == 0:
             progress.set_postfix(loss=f"{running:.4f}")
             log.append({"step": step, "loss": running})
@@ -174,7 +176,12 @@ def train_base(settings: BaseTraining, checkpoint: Path, log: list[dict[str, flo
 
 
 def _save_checkpoint(
-    path: Path, base: BaseModel, optimizers: list[torch.optim.Optimizer], ema: EMAModel, step: int, log: list[dict[str, float]]
+    path: Path,
+    base: BaseModel,
+    optimizers: list[torch.optim.Optimizer],
+    ema: EMAModel,
+    step: int,
+    log: list[dict[str, float]],
 ) -> None:
     from suti.io.atomic import atomic_path
 

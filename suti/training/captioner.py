@@ -142,10 +142,7 @@ def caption_accuracy(texts: list[str], people: list[Subject], scenes: list[Scene
     names = ("class_name", "background", "accessory", "style", "recolour", "effect")
     right = {
         name: np.array(
-            [
-                p is not None and getattr(p, name) == getattr(w, name)
-                for p, w in zip(parsed, wanted, strict=True)
-            ]
+            [p is not None and getattr(p, name) == getattr(w, name) for p, w in zip(parsed, wanted, strict=True)]
         )
         for name in names
     }

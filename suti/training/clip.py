@@ -83,9 +83,7 @@ def new_clip(seed: int, tokenizer: PreTrainedTokenizerBase) -> CLIP:
     config = model_config(len(tokenizer))
     model = CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])
     for name, parameter in model.visual.named_parameters():
-        if name.endswith(
-            ".gamma"
-        ):  # layer scale: timm's 1e-6 is for long schedules, here blocks must help at once
+        if name.endswith(".gamma"):  # layer scale: timm's 1e-6 is for long schedules, here blocks must help at once
             torch.nn.init.constant_(parameter, 0.1)
     return model
 
@@ -118,9 +116,7 @@ def clip_pool(seed: int, number: int) -> Views:
     return Views(small.reshape(POOL_SUBJECTS, VIEWS, 32, 32, 3), views.subjects, views.scenes)
 
 
-def symmetric_loss(
-    image: torch.Tensor, text: torch.Tensor, texts: list[str], scale: torch.Tensor
-) -> torch.Tensor:
+def symmetric_loss(image: torch.Tensor, text: torch.Tensor, texts: list[str], scale: torch.Tensor) -> torch.Tensor:
     """CLIP's loss over a batch; a row with the same text as another counts as its match too."""
     names = {name: index for index, name in enumerate(dict.fromkeys(texts))}
     ids = torch.tensor([names[name] for name in texts], device=image.device)
@@ -145,9 +141,7 @@ def train_clip(
         rng = generator(settings.seed, "clip", "batch", step)
         rows = pick_subjects(rng, pool.classes, SUBJECTS_PER_BATCH, hard=0.4)
         images = pool.images[rows].reshape(-1, 32, 32, 3)
-        texts = [
-            training_caption(pool.subjects[i], scene, rng, noise) for i in rows for scene in pool.scenes[i]
-        ]
+        texts = [training_caption(pool.subjects[i], scene, rng, noise) for i in rows for scene in pool.scenes[i]]
         tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
         pixels = augment(to_tensor(images), rng, shift=1, jitter=0.06)
         z = model.encode_image(pixels.to(settings.device), normalize=True).float()
@@ -216,9 +210,7 @@ def evaluate_clip(folder: str | Path, seed: int, subjects: int = 192) -> dict[st
     rng = generator(seed, "clip", "pages")
     mixed = z[np.stack([rng.choice(len(z), 5, replace=False) for _ in range(subjects)])]
     shots = np.repeat(held.images[:, :1].astype(np.int16), 5, axis=1)
-    shots = (
-        np.clip(shots + rng.normal(0, 3, shots.shape).round(), 0, 255).astype(np.uint8).reshape(-1, 64, 64, 3)
-    )
+    shots = np.clip(shots + rng.normal(0, 3, shots.shape).round(), 0, 255).astype(np.uint8).reshape(-1, 64, 64, 3)
     near = embed(page_like(shots, rng, 64)).reshape(subjects, 5, -1)
     pages = {"subject": similarity(z6[:, :5]), "mixed": similarity(mixed), "near_duplicate": similarity(near)}
     matched = (z * t).sum(1)
@@ -226,11 +218,7 @@ def evaluate_clip(folder: str | Path, seed: int, subjects: int = 192) -> dict[st
     return {
         "text_top1_of_64": round(float(np.mean(hits)), 4),
         "subject_top1_of_64": round(
-            float(
-                np.mean(
-                    [retrieval(z6[i : i + 64, :3], z6[i : i + 64, 3:]) for i in range(0, subjects - 63, 64)]
-                )
-            ),
+            float(np.mean([retrieval(z6[i : i + 64, :3], z6[i : i + 64, 3:]) for i in range(0, subjects - 63, 64)])),
             4,
         ),
         "text_cosine": {
@@ -238,9 +226,7 @@ def evaluate_clip(folder: str | Path, seed: int, subjects: int = 192) -> dict[st
             "shuffled": round(float(shuffled.mean()), 4),
         },
         "page_similarity_percentiles": {
-            name: {
-                f"p{q}": round(float(np.percentile(values, q)), 4) for q in (0, 1, 5, 25, 50, 75, 95, 99, 100)
-            }
+            name: {f"p{q}": round(float(np.percentile(values, q)), 4) for q in (0, 1, 5, 25, 50, 75, 95, 99, 100)}
             for name, values in pages.items()
         },
     }

@@ -117,8 +117,6 @@ def corrupt(x: Tensor, rng: np.random.Generator, lowest: float = 0.05) -> tuple[
         for index, corruption in enumerate(CORRUPTIONS):
             rows = np.flatnonzero(kinds == index)
             if len(rows):
-                result[rows] = corruption(x[rows], severity[rows][:, None, None, None] * share, rng).clamp(
-                    -1, 1
-                )
+                result[rows] = corruption(x[rows], severity[rows][:, None, None, None] * share, rng).clamp(-1, 1)
         x = result
     return x, severity

@@ -69,13 +69,9 @@ def train_dino(
         pool = pools.at(step)
         rng = generator(settings.seed, "dino", "batch", step)
         rows = pick_subjects(rng, pool.classes, SUBJECTS_PER_BATCH, hard=0.5)
-        x = augment(
-            to_tensor(pool.images[rows].reshape(-1, 32, 32, 3)), rng, shift=3, jitter=0.15, noise=0.08
-        )
+        x = augment(to_tensor(pool.images[rows].reshape(-1, 32, 32, 3)), rng, shift=3, jitter=0.15, noise=0.08)
         z = model(pixel_values=x.to(settings.device)).last_hidden_state[:, 0]
-        return {
-            "loss": supervised_contrastive(F.normalize(z.float(), dim=-1), labels.to(z.device), TEMPERATURE)
-        }
+        return {"loss": supervised_contrastive(F.normalize(z.float(), dim=-1), labels.to(z.device), TEMPERATURE)}
 
     seconds = train(model, loss, settings, checkpoint, log)
     with atomic_path(folder) as part:
@@ -94,14 +90,10 @@ def evaluate_dino(folder: str | Path, seed: int, subjects: int = 192) -> dict[st
 
     def embed(images: np.ndarray) -> np.ndarray:
         count, views = images.shape[:2]
-        return encoder.embed(list(images.reshape(-1, *images.shape[2:])), batch_size=256).reshape(
-            count, views, -1
-        )
+        return encoder.embed(list(images.reshape(-1, *images.shape[2:])), batch_size=256).reshape(count, views, -1)
 
     held = embed(draw_views("held out", "dino", seed, subjects=subjects, views=6).images)
-    teapots = embed(
-        draw_views("held out", "dino", seed, "class", subjects=64, views=6, class_name="teapot").images
-    )
+    teapots = embed(draw_views("held out", "dino", seed, "class", subjects=64, views=6, class_name="teapot").images)
     starts = range(0, subjects - 63, 64)
     gram = np.einsum("nvd,mwd->nmvw", held, held)
     own = gram[np.arange(subjects), np.arange(subjects)][:, ~np.eye(6, dtype=bool)]

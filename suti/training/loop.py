@@ -91,15 +91,11 @@ def train(
         betas=(0.9, 0.98),
     )
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    key = json.dumps(
-        [settings.name, settings.seed, settings.steps, settings.learning_rate, settings.ema_decay]
-    )
+    key = json.dumps([settings.name, settings.seed, settings.steps, settings.learning_rate, settings.ema_decay])
     start = load_checkpoint(checkpoint, key, model, parameters, optimizer, average)
     means: dict[str, float] = {}
     begun = time.perf_counter()
-    bar = tqdm(
-        range(start, settings.steps), desc=settings.name, initial=start, total=settings.steps, disable=None
-    )
+    bar = tqdm(range(start, settings.steps), desc=settings.name, initial=start, total=settings.steps, disable=None)
     for step in bar:
         torch.manual_seed(stable_hash(settings.seed, settings.name, step, bits=56))
         for group in optimizer.param_groups:

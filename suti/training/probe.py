@@ -51,9 +51,7 @@ CORRUPTED: Final = 64  # pictures of a batch that are shown corrupted to the rea
 
 def attribute_targets(rows: list[dict[str, str]]) -> dict[str, Tensor]:
     """Index of the true value, attribute -> int64 ``(N,)``."""
-    return {
-        name: torch.tensor([values.index(row[name]) for row in rows]) for name, values in ATTRIBUTES.items()
-    }
+    return {name: torch.tensor([values.index(row[name]) for row in rows]) for name, values in ATTRIBUTES.items()}
 
 
 def train_probe(
@@ -93,9 +91,7 @@ def train_probe(
         rng = generator(settings.seed, "probe", "batch", step)
         rows = pick_subjects(rng, pool.classes, SUBJECTS_PER_BATCH, hard=0.5)
         clean = to_tensor(pool.images[rows].reshape(-1, 32, 32, 3))
-        truth = attribute_targets(
-            [true_attributes(pool.subjects[i], scene) for i in rows for scene in pool.scenes[i]]
-        )
+        truth = attribute_targets([true_attributes(pool.subjects[i], scene) for i in rows for scene in pool.scenes[i]])
         # Realism is judged on pictures as they are: augmentation would itself look like corruption. The
         # other heads also learn from the corrupted pictures, because generated ones are never clean.
         chosen = rng.permutation(len(clean))
@@ -122,9 +118,7 @@ def train_probe(
             (F.cross_entropy(out.logits[name][:n], target.to(device), reduction="none") * visible).mean()
             for name, target in truth.items()
         )
-        realism = F.binary_cross_entropy_with_logits(
-            out.realism[:n], real.to(device), weight=weight.to(device)
-        )
+        realism = F.binary_cross_entropy_with_logits(out.realism[:n], real.to(device), weight=weight.to(device))
         if fakes is not None:
             realism = realism + 0.3 * F.binary_cross_entropy_with_logits(
                 out.realism[n:], torch.zeros(len(false)).to(device)
@@ -163,9 +157,7 @@ def choose_thresholds(probe: Probe, seed: int, subjects: int = 240) -> dict[str,
     """
     own, other = subject_scores(probe, ("thresholds", "probe", seed), subjects)
     cut, _ = balanced_threshold(own, other)
-    clean, broken, _ = realism_scores(
-        probe, ("thresholds", "probe", seed, "realism"), subjects * 2, lowest=0.15
-    )
+    clean, broken, _ = realism_scores(probe, ("thresholds", "probe", seed, "realism"), subjects * 2, lowest=0.15)
     realism, _ = balanced_threshold(clean, broken)
     return {"subject": round(cut, 4), "text": 0.999, "realism": round(realism, 4)}
 
@@ -237,9 +229,7 @@ def evaluate_probe(probe: Probe, seed: int, subjects: int = 256) -> dict[str, An
         "text_score": _pair(text_true, text_false, cuts["text"]),
         "realism_score": _pair(clean, broken, cuts["realism"]),
         "realism_by_severity": {
-            f"{low:.2f}-{low + 0.25:.2f}": round(
-                float(broken[(severity >= low) & (severity < low + 0.25)].mean()), 4
-            )
+            f"{low:.2f}-{low + 0.25:.2f}": round(float(broken[(severity >= low) & (severity < low + 0.25)].mean()), 4)
             for low in (0.0, 0.25, 0.5, 0.75)
         },
         "thresholds": cuts,

@@ -120,9 +120,7 @@ def tile(
             left, top = gap + x * (size + gap), gap + y * (size + label + gap)
             sheet.paste(Image.fromarray(image).resize((size, size), Image.Resampling.NEAREST), (left, top))
             if captions:
-                pen.multiline_text(
-                    (left, top + size + 1), captions[y][x], fill="black", font_size=10, spacing=1
-                )
+                pen.multiline_text((left, top + size + 1), captions[y][x], fill="black", font_size=10, spacing=1)
     return sheet
 
 
@@ -140,9 +138,7 @@ def caption_sheet(folder: Path, seed: int) -> Image.Image:
     from suti.config.schema import Compute
 
     images = draw_views("held out", "captioner", seed, "sheet", subjects=12, views=1, size=64).flat()[0]
-    texts = [
-        fill(text, 24) for text in load_captioner(str(folder.resolve()), Compute()).caption(list(images))
-    ]
+    texts = [fill(text, 24) for text in load_captioner(str(folder.resolve()), Compute()).caption(list(images))]
     return tile([list(images[:6]), list(images[6:])], 128, [texts[:6], texts[6:]], label=54)
 
 
@@ -163,7 +159,5 @@ def realism_sheet(folder: Path, seed: int) -> Image.Image:
             pictures.append(pixels)
         scores = probe.look(pictures).realism.sigmoid().tolist()
         rows.append(pictures)
-        words.append(
-            [f"{corruption.__name__[:7]} {v:.2f}: {p:.2f}" for v, p in zip(severities, scores, strict=True)]
-        )
+        words.append([f"{corruption.__name__[:7]} {v:.2f}: {p:.2f}" for v, p in zip(severities, scores, strict=True)])
     return tile(rows, 96, words, label=14)

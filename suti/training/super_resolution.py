@@ -27,7 +27,7 @@ from suti.training.views import Pools, Views, draw_views, to_tensor
 BATCH: Final = 32
 POOL: Final = 768
 STEPS_PER_POOL: Final = 48
-MAX_NOISE_LEVEL: Final = 0.4
+MAX_NOISE_LEVEL: Final = 0.25
 
 
 def new_stage(seed: int) -> tuple[UNet2DModel, DDIMScheduler]:
@@ -46,7 +46,7 @@ def new_stage(seed: int) -> tuple[UNet2DModel, DDIMScheduler]:
         class_embed_type="timestep",
     )
     scheduler = DDIMScheduler(
-        num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction",
+        num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2", prediction_type="sample",
         clip_sample=False, timestep_spacing="trailing", set_alpha_to_one=True,
     )  # fmt: skip
     return unet, scheduler
@@ -81,15 +81,13 @@ def train_super_resolution(
         residual = F.pixel_unshuffle((high - enlarge(low)) * RESIDUAL_SCALE, PATCH)
         noise = torch.randn(residual.shape, generator=draw)
         t = torch.randint(0, 1000, (BATCH,), generator=draw)
-        high, level, low, residual, noise, t = (
-            v.to(settings.device) for v in (high, level, low, residual, noise, t)
-        )
+        high, level, low, residual, noise, t = (v.to(settings.device) for v in (high, level, low, residual, noise, t))
         a = alphas[t][:, None, None, None]
         noisy = a.sqrt() * residual + (1 - a).sqrt() * noise
-        target = a.sqrt() * noise - (1 - a).sqrt() * residual
         x = unet_input(noisy, low).contiguous(memory_format=torch.channels_last)
-        v = unet(x, t, class_labels=level * 1000).sample
-        return {"loss": F.mse_loss(v.float(), target)}
+        # The residual itself is predicted: an error of the network is then blur, where with v it would be noise.
+        predicted = unet(x, t, class_labels=level * 1000).sample
+        return {"loss": F.mse_loss(predicted.float(), residual)}
 
     seconds = train(unet, loss, settings, checkpoint, log)
     with atomic_path(folder) as part:
@@ -128,7 +126,6 @@ def evaluate_super_resolution(folder: str | Path, seed: int, count: int = 128) -
     return {
         "psnr_bicubic": round(psnr(bicubic(low), high), 3),
         "psnr": {
-            f"noise_{level}": round(psnr(stage.upscale(low, noise_level=level), high), 3)
-            for level in (0.0, 0.1, 0.2)
+            f"noise_{level}": round(psnr(stage.upscale(low, noise_level=level), high), 3) for level in (0.0, 0.1, 0.2)
         },
     }

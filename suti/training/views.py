@@ -107,9 +107,7 @@ def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def augment(
-    x: Tensor, rng: np.random.Generator, shift: int = 2, jitter: float = 0.1, noise: float = 0.02
-) -> Tensor:
+def augment(x: Tensor, rng: np.random.Generator, shift: int = 2, jitter: float = 0.1, noise: float = 0.02) -> Tensor:
     """Light augmentation that keeps identity: shifts by ``shift`` pixels, brightness, contrast, faint noise.
 
     x: ``(N, 3, H, W)`` in [-1, 1]. No mirroring and no change of hue: both belong to who a subject is.
@@ -118,9 +116,7 @@ def augment(
     if shift:
         padded = torch.nn.functional.pad(x, (shift,) * 4, mode="replicate")
         offsets = rng.integers(0, 2 * shift + 1, (n, 2))
-        x = torch.stack(
-            [p[:, i : i + height, j : j + width] for p, (i, j) in zip(padded, offsets, strict=True)]
-        )
+        x = torch.stack([p[:, i : i + height, j : j + width] for p, (i, j) in zip(padded, offsets, strict=True)])
     gain = torch.from_numpy(rng.uniform(1 - jitter, 1 + jitter, (n, 1, 1, 1))).float()
     offset = torch.from_numpy(rng.uniform(-jitter, jitter, (n, 1, 1, 1))).float()
     level = torch.from_numpy(rng.uniform(0, noise, (n, 1, 1, 1))).float()

@@ -48,8 +48,7 @@ SLOTS: Final[dict[str, tuple[str, ...]]] = {
         "brand": "duggee|norvik|halden|mirola|tessa|bruno|kalo|ostra|pipit|lumo|zedra|wim",
         "series": "classic|deluxe|junior|retro|limited edition|studio|garden|winter collection",
         "adjective": "cute|handmade|vintage|new|lovely|original|funny|beautiful|talking|little",
-        "shop": "free shipping|best price|official store|sale 50 off|in stock|gift shop|top rated|"
-        "on sale now",
+        "shop": "free shipping|best price|official store|sale 50 off|in stock|gift shop|top rated|on sale now",
         "size": "12m|20cm|xl|small|30 cm|large|1 pc|size 38|2 pack|8 inch",
         "person": "kids|mum|dad|boys|girls|collectors",
         "code": "0472|1138|2043|3310|4711|5589|6502|7741|8080|9001|b12x|k88|sku77|v2a",

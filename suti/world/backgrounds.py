@@ -57,9 +57,7 @@ def snow(x: Array, y: Array, r: R) -> Array:
 def beach(x: Array, y: Array, r: R) -> Array:
     c = Canvas(x, y, len(r[0]), (0.62, 0.82, 0.93), (0.80, 0.91, 0.94))
     sea = -0.12 + 0.1 * (r[0] - 0.5)
-    c.fill(
-        circle(x, y, np.where(r[1] < 0.5, -0.68, 0.68) + 0.2 * (r[2] - 0.5), -0.70, 0.17), (0.99, 0.90, 0.58)
-    )
+    c.fill(circle(x, y, np.where(r[1] < 0.5, -0.68, 0.68) + 0.2 * (r[2] - 0.5), -0.70, 0.17), (0.99, 0.90, 0.58))
     c.fill(-(y - sea), (0.26, 0.56, 0.72))
     shore = 0.30 + 0.04 * np.sin(3 * x + 6.28 * r[3])
     c.fill(-(y - shore), (0.96, 0.97, 0.96))

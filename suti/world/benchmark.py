@@ -65,9 +65,7 @@ def benchmark_prompts(subjects: Sequence[Subject]) -> list[dict[str, str]]:
     ]
 
 
-def compositional_prompts(
-    subjects: Sequence[Subject], depths: Sequence[int] = (1, 2, 3, 4)
-) -> list[dict[str, str]]:
+def compositional_prompts(subjects: Sequence[Subject], depths: Sequence[int] = (1, 2, 3, 4)) -> list[dict[str, str]]:
     """Prompts that grow as in DreamBench-v2: a background, then an accessory, a style and a colour.
 
     One chain a subject; each depth keeps what the one before it asked for. Rows as in `benchmark_prompts`,
@@ -138,8 +136,6 @@ def target_scene(prompt: str, *key: object) -> Scene:
 def target(subject: Subject, prompt: str, seed: int | str, *, index: int = 0, size: int = 64) -> np.ndarray:
     """The true picture number `index` of the subject for the prompt: uint8 (size, size, 3)."""
     if parse(prompt).class_name != subject.class_name:
-        raise ValueError(
-            f"prompt: {prompt!r} is not about a {subject.class_name}, but {subject.subject_id} is one"
-        )
+        raise ValueError(f"prompt: {prompt!r} is not about a {subject.class_name}, but {subject.subject_id} is one")
     scene = target_scene(prompt, seed, subject.subject_id, index)
     return render([subject], [scene], size)[0][0]

@@ -30,9 +30,7 @@ class Canvas:
 
 def cell_noise(a: Array, b: Array, k: Number) -> Array:
     """Pseudo-random numbers in [0, 1) for the integer cell (a, b) and the key k in [0, 1)."""
-    s = np.sin(a * np.float32(12.9898) + b * np.float32(78.233) + k * np.float32(37.719)) * np.float32(
-        437.585
-    )
+    s = np.sin(a * np.float32(12.9898) + b * np.float32(78.233) + k * np.float32(37.719)) * np.float32(437.585)
     return s - np.floor(s)
 
 
@@ -50,9 +48,7 @@ def trunks(c: Canvas, x: Array, y: Array, r: R, colour: Colour, bottom: float, w
         c.fill(box(x, y, place + 0.12 * (r[i] - 0.5), -1.0, width, bottom + 1.0), colour)
 
 
-def pine(
-    c: Canvas, x: Array, y: Array, px: Number, base: float, size: float, colour: Colour, snow: bool
-) -> None:
+def pine(c: Canvas, x: Array, y: Array, px: Number, base: float, size: float, colour: Colour, snow: bool) -> None:
     for i in range(3):
         low = base - 0.5 * size * i
         w = size * (0.46 - 0.1 * i)

@@ -63,9 +63,7 @@ P = Sequence[Array]
 def backpack(u: Array, v: Array, p: P) -> Figure:
     """p: width, roundness, pocket height, flap height, side pockets, handle."""
     w, top = lerp(0.38, 0.54, p[0]), -0.40
-    fig = Figure(
-        Anchors((0, top - 0.02, w * 0.75), (0, -0.12, 0.19, 0.13), (0, 0.02, w), (0, 0.20, w * 0.8, 0.45))
-    )
+    fig = Figure(Anchors((0, top - 0.02, w * 0.75), (0, -0.12, 0.19, 0.13), (0, 0.02, w), (0, 0.20, w * 0.8, 0.45)))
     fig.add(ring(circle(u, v, 0, top, lerp(0.13, 0.2, p[5])), 0.05), "accent")
     side, height = lerp(0.07, 0.16, p[4]), lerp(0.16, 0.26, p[4])
     fig.add(box(np.abs(u), v, w + 0.04, 0.44, side, height, 0.07), "secondary")
@@ -84,9 +82,7 @@ def boot(u: Array, v: Array, p: P) -> Figure:
     """p: shaft height, shaft width, toe length, heel height, cuff height, sole thickness."""
     top, w, toe = lerp(-0.28, -0.56, p[0]), lerp(0.22, 0.32, p[1]), lerp(0.42, 0.72, p[2])
     x = -0.22
-    fig = Figure(
-        Anchors((x, top, w * 1.2), (x, top + 0.36, 0.14, 0.11), (x, top + 0.30, w), (x + 0.05, 0.2, w, 0.4))
-    )
+    fig = Figure(Anchors((x, top, w * 1.2), (x, top + 0.36, 0.14, 0.11), (x, top + 0.30, w), (x + 0.05, 0.2, w, 0.4)))
     sole = lerp(0.05, 0.10, p[5])
     fig.add(box(u, v, (x - w + toe) / 2, 0.75 - sole, (toe - x + w) / 2 + 0.03, sole, 0.03), "secondary")
     fig.add(box(u, v, x - w * 0.45, 0.72, w * 0.6, lerp(0.07, 0.15, p[3]), 0.02), "dark")
@@ -266,9 +262,7 @@ def cat(u: Array, v: Array, p: P) -> Figure:
     """p: ears, head width, body width, tail, muzzle, eye size."""
     hw, bw, hy = lerp(0.40, 0.50, p[1]), lerp(0.32, 0.44, p[2]), -0.06
     fig = Figure(
-        Anchors(
-            (0, hy - 0.30, hw * 0.8), (0, hy - 0.04, 0.2, 0.135), (0, 0.27, bw * 0.95), (0, 0.50, bw, 0.26)
-        )
+        Anchors((0, hy - 0.30, hw * 0.8), (0, hy - 0.04, 0.2, 0.135), (0, 0.27, bw * 0.95), (0, 0.50, bw, 0.26))
     )
     au = np.abs(u)
     tx = lerp(0.62, 0.80, p[3])
@@ -299,13 +293,9 @@ def dog(u: Array, v: Array, p: P) -> Figure:
     bl, r, x, hy = lerp(0.34, 0.48, p[0]), lerp(0.29, 0.36, p[5]), 0.30, -0.16
     by = lerp(0.36, 0.26, p[1])
     fig = Figure(
-        Anchors(
-            (x, hy - r * 0.95, r), (x, hy - 0.08, 0.145, 0.125), (x - 0.04, 0.17, 0.3), (-0.12, by, bl, 0.21)
-        )
+        Anchors((x, hy - r * 0.95, r), (x, hy - 0.08, 0.145, 0.125), (x - 0.04, 0.17, 0.3), (-0.12, by, bl, 0.21))
     )
-    fig.add(
-        capsule(u, v, -0.1 - bl, by - 0.08, -0.22 - bl, by - lerp(0.24, 0.5, p[4]), 0.085, 0.06), "secondary"
-    )
+    fig.add(capsule(u, v, -0.1 - bl, by - 0.08, -0.22 - bl, by - lerp(0.24, 0.5, p[4]), 0.085, 0.06), "secondary")
     fig.add(box(np.abs(u + 0.1), v, bl - 0.08, 0.56, 0.095, 0.19, 0.05), "primary")
     fig.add(box(np.abs(np.abs(u + 0.1) - bl + 0.08), v, 0, 0.715, 0.115, 0.055, 0.03), "secondary")
     fig.add(box(u, v, -0.1, by, bl + 0.05, 0.24, 0.2), "body")

@@ -127,9 +127,7 @@ def parse(prompt: str) -> PromptTruth:
             found["style"], rest = name, rest[len(words) + 1 :]
     article, _, rest = rest.partition(" ")
     if article.lower() not in ("a", "an"):
-        raise ValueError(
-            f"prompt: {prompt!r} has no 'a' or 'an' before its subject; write 'a teapot in the snow'"
-        )
+        raise ValueError(f"prompt: {prompt!r} has no 'a' or 'an' before its subject; write 'a teapot in the snow'")
     options = (
         ("effect", {words: name for name, words in EFFECT_WORDS.items()}),
         ("recolour", {name: name for name in COLOURS}),
@@ -144,9 +142,7 @@ def parse(prompt: str) -> PromptTruth:
                 found[field], rest = name, rest[len(words) :].strip()
                 break
     if "class_name" not in found or rest:
-        raise ValueError(
-            f"prompt: {prompt!r} is not of this world from {rest!r} on; see suti/world/vocabulary.py"
-        )
+        raise ValueError(f"prompt: {prompt!r} is not of this world from {rest!r} on; see suti/world/vocabulary.py")
     return PromptTruth(**found)
 
 

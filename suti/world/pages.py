@@ -59,9 +59,7 @@ def subject_to_json(subject: Subject) -> str:
 def subject_from_json(text: str) -> Subject:
     """The inverse of `subject_to_json`."""
     fields = json.loads(text)
-    return Subject(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    )
+    return Subject(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
 
 def _jpeg(image: np.ndarray, quality: int) -> bytes:
@@ -141,9 +139,7 @@ def _exact_duplicates(space: str, number: int, rng: np.random.Generator, size: i
     return _Page(subjects, [files[i % distinct] for i in range(len(subjects))])
 
 
-_MAKERS = dict(
-    zip(KINDS, (_single, _mixed, _near_duplicates, _too_few, _broken, _exact_duplicates), strict=True)
-)
+_MAKERS = dict(zip(KINDS, (_single, _mixed, _near_duplicates, _too_few, _broken, _exact_duplicates), strict=True))
 
 
 def make_page(
@@ -173,9 +169,7 @@ def make_page(
     return images, truth
 
 
-def _all_pages(
-    seed: int, counts: dict[str, int], **options: int
-) -> Iterator[tuple[list[PageImage], PageTruth]]:
+def _all_pages(seed: int, counts: dict[str, int], **options: int) -> Iterator[tuple[list[PageImage], PageTruth]]:
     """Every page, the kinds interleaved evenly; more pages of a kind never change the others."""
     places = [((i + 0.5) / n, kind, i) for kind, n in counts.items() for i in range(n)]
     for _, kind, i in sorted(places):
@@ -200,9 +194,7 @@ def world_pages(
     The pictures of a page follow one another. truths: a list to which the truth of every page is appended.
     Pictures are JPEG, size x size pixels, 4:4:4. The kept subjects are `sample_subject(f"pages-{seed}", i)`.
     """
-    counts = dict(
-        zip(KINDS, (n_subjects, mixed, near_duplicates, too_few, broken, exact_duplicates), strict=True)
-    )
+    counts = dict(zip(KINDS, (n_subjects, mixed, near_duplicates, too_few, broken, exact_duplicates), strict=True))
     for images, truth in _all_pages(seed, counts, size=size, quality=quality):
         if truths is not None:
             truths.append(truth)

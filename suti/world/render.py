@@ -61,9 +61,7 @@ class _Palette:
     """Colours of a group of subjects by layer name; arrays broadcast to (n, 3, H, W)."""
 
     def __init__(self, subjects: Sequence[Subject], scenes: Sequence[Scene]) -> None:
-        worn = np.asarray(
-            [worn_colours(s, c.recolour) for s, c in zip(subjects, scenes, strict=True)], np.float32
-        )
+        worn = np.asarray([worn_colours(s, c.recolour) for s, c in zip(subjects, scenes, strict=True)], np.float32)
         self.colours = {name: rgb3(*rgb) for name, rgb in FIXED.items()}
         for i, name in enumerate(("primary", "secondary", "accent")):
             self.colours[name] = worn[:, i, :, None, None]
@@ -79,9 +77,7 @@ class _Palette:
             if name != "plain":
                 scale = _column([subjects[i].pattern_scale for i in rows])
                 phase = _column([subjects[i].pattern_phase for i in rows])
-                shown[rows] = coverage(
-                    pattern_distance(str(name), u[rows], v[rows], scale, phase), pixel[rows]
-                )
+                shown[rows] = coverage(pattern_distance(str(name), u[rows], v[rows], scale, phase), pixel[rows])
         delta = self.colours["secondary"] - self.colours["primary"]
         self.colours["body"] = self.colours["primary"] + delta * shown[:, None]
 
@@ -112,9 +108,7 @@ def _cube(u: Array, v: Array) -> tuple[Figure, Array, Array]:
     front = box(u, v, -0.12, 0.21, 0.54, 0.54)
     top = polygon(u, v, (-0.42, -0.55), (0.66, -0.55), (0.42, -0.33), (-0.66, -0.33))
     side = polygon(u, v, (0.42, -0.33), (0.66, -0.55), (0.66, 0.50), (0.42, 0.75))
-    fig = Figure(
-        Anchors((-0.02, -0.48, 0.40), (-0.12, 0.06, 0.20, 0.14), (-0.12, 0.16, 0.5), (-0.12, 0.30, 0.5, 0.42))
-    )
+    fig = Figure(Anchors((-0.02, -0.48, 0.40), (-0.12, 0.06, 0.20, 0.14), (-0.12, 0.16, 0.5), (-0.12, 0.30, 0.5, 0.42)))
     fig.add(front, "body")
     fig.add(box(u, v, -0.12, 0.21, 0.43, 0.43, 0.06), "tint", inner=True)
     fig.add(top, "tint")
@@ -202,9 +196,7 @@ def _wet(rgb: Array, distance: Array, u: Array, v: Array, pixel: Array) -> None:
     for x, y in DROPS:
         drop = np.maximum(ellipse(u, v, x, y, 0.07, 0.105), distance + 0.01)
         paint(rgb, rgb3(0.62, 0.86, 1.0), coverage(drop, pixel))
-        paint(
-            rgb, rgb3(1, 1, 1), coverage(np.maximum(circle(u, v, x - 0.02, y - 0.03, 0.032), distance), pixel)
-        )
+        paint(rgb, rgb3(1, 1, 1), coverage(np.maximum(circle(u, v, x - 0.02, y - 0.03, 0.032), distance), pixel))
 
 
 def _ground(rgb: Array, scenes: Sequence[Scene], x: Array, y: Array, px: Array, py: Array, s: Array) -> None:
@@ -231,9 +223,7 @@ def render(subjects: Sequence[Subject], scenes: Sequence[Scene], size: int = 32)
     on its own subject and scene only.
     """
     if len(subjects) != len(scenes):
-        raise ValueError(
-            f"render: {len(subjects)} subjects but {len(scenes)} scenes; give one scene a subject"
-        )
+        raise ValueError(f"render: {len(subjects)} subjects but {len(scenes)} scenes; give one scene a subject")
     if size % 32:
         raise ValueError(f"render: size {size} is not a multiple of 32, which the styles' grain needs")
     n = len(subjects)
@@ -254,9 +244,7 @@ def _render(subjects: Sequence[Subject], scenes: Sequence[Scene], size: int) -> 
         rgb[rows] = background(str(name), x, y, r[rows])
 
     hat = np.asarray([c.accessory in HATS for c in scenes])
-    poses = np.asarray(
-        [(c.pose.x, c.pose.y, c.pose.scale, c.pose.rotation, c.pose.flip) for c in scenes], np.float32
-    )
+    poses = np.asarray([(c.pose.x, c.pose.y, c.pose.scale, c.pose.rotation, c.pose.flip) for c in scenes], np.float32)
     px, py, s, turn, flip = (poses[:, i, None, None] for i in range(5))
     s = s * np.where(hat, 0.90, 1.0).astype(np.float32)[:, None, None]
     py = py + np.where(hat, 0.06, 0.0).astype(np.float32)[:, None, None] + PIVOT
@@ -324,15 +312,11 @@ def _dress(
     alpha[rows] = np.maximum(shown, edge)
 
 
-def _flood(
-    name: str, rgb: Array, masks: Array, rows: Array, x: Array, y: Array, r: Array, py: Array, s: Array
-) -> None:
+def _flood(name: str, rgb: Array, masks: Array, rows: Array, x: Array, y: Array, r: Array, py: Array, s: Array) -> None:
     """Lets the liquid rise in front of the subject's foot."""
     level, colour, foam = LIQUIDS[name]
     pixel = np.float32(2.0 / x.shape[-1])
-    surface = (
-        y - (py[rows] + (level - PIVOT) * s[rows]) - 0.03 * np.sin(7 * x + 6.28 * r[rows, 7, None, None])
-    )
+    surface = y - (py[rows] + (level - PIVOT) * s[rows]) - 0.03 * np.sin(7 * x + 6.28 * r[rows, 7, None, None])
     part = rgb[rows]
     cover = coverage(-surface, pixel) * np.float32(0.80) * np.clip(masks[rows] * 1.5, 0, 1)
     paint(part, rgb3(*colour), cover)

@@ -82,13 +82,9 @@ def polygon(u: Array, v: Array, *points: tuple[Number, Number]) -> Array:
     return d
 
 
-def trapezoid(
-    u: Array, v: Array, x: Number, top: Number, bottom: Number, hw_top: Number, hw_bottom: Number
-) -> Array:
+def trapezoid(u: Array, v: Array, x: Number, top: Number, bottom: Number, hw_top: Number, hw_bottom: Number) -> Array:
     """Symmetric about x, flat top and bottom."""
-    return polygon(
-        u, v, (x - hw_top, top), (x + hw_top, top), (x + hw_bottom, bottom), (x - hw_bottom, bottom)
-    )
+    return polygon(u, v, (x - hw_top, top), (x + hw_top, top), (x + hw_bottom, bottom), (x - hw_bottom, bottom))
 
 
 def ring(distance: Array, half_width: Number) -> Array:

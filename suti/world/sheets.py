@@ -87,20 +87,13 @@ def sheets(seed: int = 0, *, size: int = 32, scale: int = 3) -> dict[str, Image.
         [],
     )
     grids["accessories"] = (
-        [
-            several(text, lambda i, k=key: _plain(rng, place(i), accessory=k))
-            for key, text in ACCESSORIES.items()
-        ],
+        [several(text, lambda i, k=key: _plain(rng, place(i), accessory=k)) for key, text in ACCESSORIES.items()],
         names,
     )
     rows = [several("photo", lambda i: _plain(rng, place(i)))]
     rows += [several(text, lambda i, k=key: _plain(rng, place(i), style=k)) for key, text in STYLES.items()]
-    rows += [
-        several(t.format("..."), lambda i, k=k: _plain(rng, place(i), effect=k)) for k, t in EFFECTS.items()
-    ]
-    rows += [
-        several(f"a {c} ...", lambda i, c=c: _plain(rng, place(i), recolour=c)) for c in ("red", "purple")
-    ]
+    rows += [several(t.format("..."), lambda i, k=k: _plain(rng, place(i), effect=k)) for k, t in EFFECTS.items()]
+    rows += [several(f"a {c} ...", lambda i, c=c: _plain(rng, place(i), recolour=c)) for c in ("red", "purple")]
     grids["styles"] = (rows, names)
     return {name: draw_sheet(*grid, size=size, scale=scale) for name, grid in grids.items()}
 

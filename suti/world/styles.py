@@ -36,9 +36,7 @@ def _luminance(rgb: Array) -> Array:
 def _coarse(a: Array) -> Array:
     """Box average to 32 px."""
     step = a.shape[-1] // 32
-    return (
-        a if step == 1 else a.reshape(*a.shape[:-2], 32, step, 32, step).mean(axis=(-3, -1), dtype=np.float32)
-    )
+    return a if step == 1 else a.reshape(*a.shape[:-2], 32, step, 32, step).mean(axis=(-3, -1), dtype=np.float32)
 
 
 def _fine(a: Array, size: int) -> Array:
@@ -109,9 +107,7 @@ def pop_art(rgb: Array, mask: Array, r: Array) -> Array:
     light = _luminance(rgb)[:, None]
     vivid = np.clip(light + (rgb - light) * 1.7, 0, 1)
     vivid = np.clip(0.5 + (vivid - 0.5) * 1.45, 0, 1)
-    inks = np.asarray(
-        [(1.0, 0.86, 0.10), (0.10, 0.80, 0.86), (1.0, 0.42, 0.70), (0.62, 0.90, 0.22)], np.float32
-    )
+    inks = np.asarray([(1.0, 0.86, 0.10), (0.10, 0.80, 0.86), (1.0, 0.42, 0.70), (0.62, 0.90, 0.22)], np.float32)
     ink = inks[(r[:, 0] * 4).astype(int)][:, :, None, None]
     tone = np.clip((light - 0.15) * 1.5, 0, 1)
     back = ink * (0.25 + 0.75 * tone) * 0.6 + vivid * 0.4

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.tiny import tiny_base
 
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import load_base
 from suti.models.demonstration_attention import DemonstrationAttention, Demonstrations
 from suti.models.pipeline import SuTIPipeline, save_base
+from tests.tiny import tiny_base
 
 KINDS = ["pixel", "latent", "if"]
 
@@ -63,9 +63,11 @@ def test_order_of_demonstrations_and_neighbours_do_not_matter():
         both = unet.encode_demonstrations(shown, texts, 3)
         swapped = unet.encode_demonstrations(shown[[2, 0, 1, 5, 3, 4]], texts, 3)
         alone = unet.encode_demonstrations(shown[:3], texts[:3], 3)
-        run = lambda d, rows: unet(  # noqa: E731
-            x[rows], timesteps[rows], text[rows], cross_attention_kwargs={"demonstrations": d}
-        ).sample
+
+        def run(demonstrations, rows):
+            condition = {"demonstrations": demonstrations}
+            return unet(x[rows], timesteps[rows], text[rows], cross_attention_kwargs=condition).sample
+
         every = slice(0, 4)
         torch.testing.assert_close(run(swapped, every), run(both, every), atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(run(alone, slice(0, 2)), run(both, every)[:2], atol=1e-5, rtol=1e-4)
@@ -94,7 +96,9 @@ def test_gradients_reach_every_new_parameter(kind):
     unet = ApprenticeUNet.from_base(base.unet, initialization="random").requires_grad_(True)
     x, timesteps, text, shown, texts = inputs(base)
     seen = unet.encode_demonstrations(shown, texts, 3)
-    F.mse_loss(unet(x, timesteps, text, cross_attention_kwargs={"demonstrations": seen}).sample, torch.ones(())).backward()
+    F.mse_loss(
+        unet(x, timesteps, text, cross_attention_kwargs={"demonstrations": seen}).sample, torch.ones(())
+    ).backward()
     # keys' gradients may vanish in a softmax over near-equal scores, but not be absent
     assert all(p.grad is not None for p in unet.new_parameters())
     assert sum(bool(p.grad.abs().max() > 0) for p in unet.new_parameters()) >= 0.9 * len(unet.new_parameters())

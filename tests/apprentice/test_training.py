@@ -5,21 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.tiny import tiny_base
 
 from suti.apprentice import Subject, Trainer, dropped, make_batch, new_apprentice, train_apprentice
 from suti.config.schema import Apprentice, Compute
+from tests.tiny import tiny_base
 
 SETTINGS = Apprentice(steps=4, subjects_per_batch=2, targets_per_subject=2, demonstrations=2,
                       warmup_steps=1, checkpoint_every=2, ema_decay=0.9)  # fmt: skip
 FP32 = Compute(precision="fp32", device="cpu")
 
 
-
 PICTURES = {f"{s}{kind}{i}": None for s in "abc" for kind in "dt" for i in range(4)}
 PICTURES = {k: np.full((16, 16, 3), 10 * i, np.uint8) for i, k in enumerate(PICTURES)}
 SUBJECTS = [
-    Subject(s, tuple((f"{s}d{i}", "a cat") for i in range(3)), tuple((f"{s}t{i}", "a cat in the snow") for i in range(n)))
+    Subject(
+        s, tuple((f"{s}d{i}", "a cat") for i in range(3)), tuple((f"{s}t{i}", "a cat in the snow") for i in range(n))
+    )
     for s, n in (("a", 4), ("b", 1), ("c", 2))
 ]
 

@@ -55,9 +55,7 @@ def members() -> pd.DataFrame:
     for cluster, count in (("b", 3), ("a", 5)):
         for place in reversed(range(count)):
             alt = None if place == 0 else f"alt {place}"
-            rows.append(
-                {"cluster_id": cluster, "image_id": f"{cluster}{place}", "position": place, "alt_text": alt}
-            )
+            rows.append({"cluster_id": cluster, "image_id": f"{cluster}{place}", "position": place, "alt_text": alt})
     return pd.DataFrame(rows)
 
 

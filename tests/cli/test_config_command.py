@@ -43,9 +43,7 @@ def test_show_prints_what_can_be_read_again(project: Path, capsys: pytest.Captur
         ("--configfile", "config.yaml", "over.yaml", "experts.steps"),
     ],
 )
-def test_show_one_value(
-    project: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
-) -> None:
+def test_show_one_value(project: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     assert shown(capsys, *arguments) == "5\n"
 
 
@@ -55,9 +53,7 @@ def test_show_a_section_and_a_list(project: Path, capsys: pytest.CaptureFixture[
     assert shown(capsys, "seed") == "7\n", "config.yaml of the current folder is read"
 
 
-def test_mistakes_go_to_stderr_and_leave_stdout_empty(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mistakes_go_to_stderr_and_leave_stdout_empty(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "bad.yaml").write_text("experts: {guidence_scale: 1}\n")
     assert main(["config", "--show", "--configfile", "bad.yaml"]) == 2
     out, error = capsys.readouterr()
@@ -69,9 +65,7 @@ def test_check_passes_on_this_project(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["config", "--check", "--root", str(ROOT)]) == 0
 
 
-def test_check_names_what_drifted_and_write_mends_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_names_what_drifted_and_write_mends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     root = ["--root", str(tmp_path)]
     assert main(["config", "--write", *root]) == 0
@@ -84,9 +78,7 @@ def test_check_names_what_drifted_and_write_mends_it(
     assert main(["config", "--check", *root]) == 0
 
 
-def test_write_refuses_a_folder_that_is_no_project(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_write_refuses_a_folder_that_is_no_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "--write", "--root", str(tmp_path)]) == 2
     assert "no pyproject.toml" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

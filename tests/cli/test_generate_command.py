@@ -112,9 +112,7 @@ def test_several_prompts_give_a_sheet_and_equal_seeds_equal_files(apprentice: Ap
     assert run(*more, out="b.png") == 0
     assert run(*more, "--seed", "1", out="c.png") == 0
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes() != Path("c.png").read_bytes()
-    assert [call["prompt"] for call in apprentice.calls[:4]] == ["a red backpack on a beach"] * 2 + [
-        "in snow"
-    ] * 2
+    assert [call["prompt"] for call in apprentice.calls[:4]] == ["a red backpack on a beach"] * 2 + ["in snow"] * 2
     with Image.open("a.png") as sheet:
         colours = {tuple(c) for c in np.asarray(sheet).reshape(-1, 3).tolist()}
         assert sheet.height >= 2 * 8
@@ -165,10 +163,7 @@ def test_without_a_trained_apprentice_the_remedy_is_named(
 ) -> None:
     Path("results/apprentice/q0.4/model_index.json").unlink()
     assert run() == 2
-    assert (
-        "results/apprentice/q0.4: no apprentice there yet; train it with `make run`"
-        in capsys.readouterr().err
-    )
+    assert "results/apprentice/q0.4: no apprentice there yet; train it with `make run`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,4 @@ def test_open_clip_knows_the_encoders_and_their_activation(name: str) -> None:
         weights = open_clip.get_pretrained_cfg(model, tag)
         assert weights, f"{spec}: unknown to open_clip"
         # a mismatch is a mere warning there, and shifts every similarity
-        assert bool(weights.get("quick_gelu")) == bool(open_clip.get_model_config(model).get("quick_gelu")), (
-            spec
-        )
+        assert bool(weights.get("quick_gelu")) == bool(open_clip.get_model_config(model).get("quick_gelu")), spec

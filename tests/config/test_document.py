@@ -71,8 +71,7 @@ def test_every_committed_configuration_fits_the_editors_schema() -> None:
     validator = jsonschema.Draft202012Validator(json.loads((ROOT / document.SCHEMA).read_text()))
     for file in [ROOT / document.CONFIG, *sorted((ROOT / "configs").glob("*.yaml"))]:
         errors = [
-            f"{file.name}: {e.json_path}: {e.message}"
-            for e in validator.iter_errors(yaml.safe_load(file.open()))
+            f"{file.name}: {e.json_path}: {e.message}" for e in validator.iter_errors(yaml.safe_load(file.open()))
         ]
         assert not errors
 

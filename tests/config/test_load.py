@@ -36,9 +36,7 @@ def test_no_files_give_the_defaults() -> None:
 
 
 def test_later_files_win_key_by_key(tmp_path: Path) -> None:
-    first = write(
-        tmp_path / "a.yaml", "experts: {steps: 3, shards: 7}\nfiltering: {grid: [none, q0.1, q0.4]}\n"
-    )
+    first = write(tmp_path / "a.yaml", "experts: {steps: 3, shards: 7}\nfiltering: {grid: [none, q0.1, q0.4]}\n")
     second = write(tmp_path / "b.yaml", "experts: {steps: 5}\nfiltering: {grid: [none], default: none}\n")
     config = load_config([first, second])
     assert (config.experts.steps, config.experts.shards) == (5, 7)

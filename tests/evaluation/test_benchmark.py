@@ -15,9 +15,7 @@ from suti.world.benchmark import skill
 from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES
 
 DREAMBENCH = Path(__file__).parents[3] / "shared" / "data" / "dreambench" / "dataset"
-needs_dreambench = pytest.mark.skipif(
-    not DREAMBENCH.is_dir(), reason=f"needs DreamBench's photos in {DREAMBENCH}"
-)
+needs_dreambench = pytest.mark.skipif(not DREAMBENCH.is_dir(), reason=f"needs DreamBench's photos in {DREAMBENCH}")
 
 
 @pytest.mark.parametrize("n_total", [1, 7, 25, 30])

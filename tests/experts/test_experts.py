@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
-from tests.tiny import tiny_base
 
 from suti.config.schema import Compute, Experts
 from suti.experts import ExpertTask, cache_path, expert_address, read_cached, run_expert, score_samples, write_cached
@@ -20,6 +21,7 @@ from suti.generation import (
 from suti.io.shards import encode_png
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.pipeline import SuTIPipeline
+from tests.tiny import tiny_base
 
 FP32 = Compute(precision="fp32", device="cpu")
 SETTINGS = Experts(steps=2, batch_size=2, num_inference_steps=2, lora_rank=2)
@@ -29,7 +31,7 @@ SAMPLING = Sampling(2, 3.0, True, 2)
 class ColourClip:
     """A stand-in with known cosines: a picture's embedding is its mean colour, a text's its colour word."""
 
-    words = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0)}
+    words: ClassVar = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0)}
 
     def embed(self, images, batch_size=64):
         means = np.array([np.asarray(i, np.float32).reshape(-1, 3).mean(0) + 1e-6 for i in images], np.float32)
@@ -50,7 +52,9 @@ def task(name: str = "s", seed: int = 0) -> ExpertTask:
 
 def test_scores_by_hand():
     full = lambda *rgb: np.full((4, 4, 3), rgb, np.uint8)  # noqa: E731
-    scores = score_samples(ColourClip(), np.stack([full(255, 0, 0)]), ["a red cat"], [full(0, 255, 0), full(120, 160, 0)])
+    scores = score_samples(
+        ColourClip(), np.stack([full(255, 0, 0)]), ["a red cat"], [full(0, 255, 0), full(120, 160, 0)]
+    )
     assert scores[0]["clip_sample"] == pytest.approx(1.0, abs=1e-5)
     assert scores[0]["clip_demonstration"] == pytest.approx(0.6, abs=1e-5)  # 3-4-5 triangle
     assert scores[0]["delta"] == pytest.approx(0.4, abs=1e-5)

@@ -20,9 +20,7 @@ def run(name: str, subject: float, prompts: int = 4, probe: bool = True) -> pd.D
     rows = []
     for s in range(5):
         for p in range(prompts):
-            scores = {
-                m: float(np.clip(subject + rng.normal(0, 0.1), 0, 1)) for m in ("subject", "text", "realism")
-            }
+            scores = {m: float(np.clip(subject + rng.normal(0, 0.1), 0, 1)) for m in ("subject", "text", "realism")}
             rows.append(
                 {"run": name, "sample_id": f"s{s}-{p}", "subject_id": f"s{s}", "prompt_id": f"{p:02d}"}
                 | {"image_index": 0, "dino": subject, "clip_i": subject, "clip_t": 0.3}
@@ -125,9 +123,7 @@ def test_lambda_curve(runs, tmp_path):
     table = curves.lambda_table(chosen, reports(), 50, 0)
     assert table["lambda"].tolist() == ["none", "q0.4"] and table["kept"].tolist() == [100, 60]
     assert table["n_images"].tolist() == [10, 10]
-    assert (table["subject_low"] <= table["subject"]).all() and (
-        table["subject"] <= table["subject_high"]
-    ).all()
+    assert (table["subject_low"] <= table["subject"]).all() and (table["subject"] <= table["subject_high"]).all()
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     for path in paths:
         style.save(curves.lambda_curve(table), path)
@@ -143,9 +139,7 @@ def test_demonstration_curve(runs):
     assert png(curves.demonstration_curve(table))
     bare = {name: run(name, 0.5, 2, probe=False) for name in ("suti-q0.4-k0", SUTI)}
     without = curves.demonstration_table(bare, 50, 0)
-    assert curves.shown_metrics(without) == ["dino", "clip_i", "clip_t"] and png(
-        curves.demonstration_curve(without)
-    )
+    assert curves.shown_metrics(without) == ["dino", "clip_i", "clip_t"] and png(curves.demonstration_curve(without))
 
 
 def test_delta_histogram():
@@ -186,10 +180,7 @@ def gallery(runs) -> samples.Gallery:
     return samples.Gallery(
         subjects=pd.DataFrame({"subject_id": [f"s{s}" for s in range(5)], "class_name": "dog", "live": True}),
         prompts=pd.DataFrame(
-            [
-                {"subject_id": s, "prompt_id": p, "prompt": "a dog in the snow", "skill": skill[p]}
-                for s, p in ids
-            ]
+            [{"subject_id": s, "prompt_id": p, "prompt": "a dog in the snow", "skill": skill[p]} for s, p in ids]
         ),
         demonstrations=pd.DataFrame(
             [{"subject_id": f"s{s}", "image_id": f"s{s}__00", "text": "a dog"} for s in range(5)]

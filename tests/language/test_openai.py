@@ -61,9 +61,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def backend(server: Server, **settings: Any) -> OpenAIBackend:
     address = f"http://127.0.0.1:{server.server_port}/v1/"
-    language = Language(
-        backend="openai", model="m", base_url=address, api_key_variable="SUTI_TEST_KEY", **settings
-    )
+    language = Language(backend="openai", model="m", base_url=address, api_key_variable="SUTI_TEST_KEY", **settings)
     return OpenAIBackend(language, backoff=0.01)
 
 

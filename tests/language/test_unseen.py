@@ -94,9 +94,7 @@ def test_rows_depend_on_seed_and_cluster_alone() -> None:
 
 def test_skills_follow_the_shares() -> None:
     shares = Language().skills
-    assert collections.Counter(draw_skills(shares, 100, 0, "a")) == {
-        s: round(100 * v) for s, v in shares.items()
-    }
+    assert collections.Counter(draw_skills(shares, 100, 0, "a")) == {s: round(100 * v) for s, v in shares.items()}
     eight = [collections.Counter(draw_skills(shares, 8, 0, str(i))) for i in range(200)]
     for skill, share in shares.items():
         assert all(abs(c[skill] - 8 * share) < 1 for c in eight)
@@ -107,9 +105,7 @@ def test_skills_follow_the_shares() -> None:
 
 def test_an_edited_colour_replaces_the_old_one() -> None:
     subject = Description("blue striped teapot", "teapot")
-    found, missing = unseen_prompts(
-        subject, Evidence("s", (), (), ()), [], ["attribute_editing"] * 60, LEXICON, 0, "s"
-    )
+    found, missing = unseen_prompts(subject, Evidence("s", (), (), ()), [], ["attribute_editing"] * 60, LEXICON, 0, "s")
     texts = [p.prompt for p in found]
     assert not missing
     assert any(t.startswith("a red striped teapot") for t in texts)

@@ -95,9 +95,7 @@ def test_pictures_are_never_enlarged(files: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize("parts", [2, 3, 7])
-def test_every_page_is_in_one_part_and_its_rows_do_not_depend_on_the_parts(
-    files: SimpleNamespace, parts: int
-) -> None:
+def test_every_page_is_in_one_part_and_its_rows_do_not_depend_on_the_parts(files: SimpleNamespace, parts: int) -> None:
     pictures = [raw(f"https://b/{i % 9}", files.encode(files.photo(i))) for i in range(27)]
     whole = {row["image_id"]: (row, png) for row, png in ingest(pictures, ONE, 0)}
     dealt = {}

@@ -50,9 +50,7 @@ def test_dreambench_folders_are_subjects(shared: Path) -> None:
 def test_real_clip_finds_one_subject_more_alike_than_several(shared: Path) -> None:
     folder = Path(os.environ.get("SUTI_WEIGHTS", ROOT / "weights")) / "clip-vit-base-patch16-image"
     if not (folder / "COMPLETE").exists():
-        pytest.skip(
-            f"no real weights: {folder} is absent; `python {shared}/bin/fetch-weights weights clip` makes it"
-        )
+        pytest.skip(f"no real weights: {folder} is absent; `python {shared}/bin/fetch-weights weights clip` makes it")
     from suti.models.encoders import load_image_encoder
 
     encoder = load_image_encoder(f"transformers:{folder}", Compute())

@@ -37,22 +37,16 @@ def photos(tmp_path: Path, files: SimpleNamespace) -> Path:
 
 
 def ingest_all(script: Callable, out: Path, root: Path, parts: int) -> list[tuple[Path, Path]]:
-    settings = json.dumps(
-        {"pages": {"format": "folders", "path": [str(root)], "parts": parts, "image_size": 16}}
-    )
+    settings = json.dumps({"pages": {"format": "folders", "path": [str(root)], "parts": parts, "image_size": 16}})
     made = [(out / f"pages-{part}.parquet", out / f"images-{part}.tar") for part in range(parts)]
     for part, (pages, images) in enumerate(made):
-        done = script(
-            "ingest_pages", "--settings", settings, "--part", part, "--pages", pages, "--images", images
-        )
+        done = script("ingest_pages", "--settings", settings, "--part", part, "--pages", pages, "--images", images)
         assert done.returncode == 0, done.stderr
     return made
 
 
 def test_ingest_is_the_same_for_any_parts_and_twice_the_same(script, photos, tmp_path) -> None:
-    first, again, dealt = (
-        ingest_all(script, tmp_path / n, photos, p) for n, p in (("a", 1), ("b", 1), ("c", 3))
-    )
+    first, again, dealt = (ingest_all(script, tmp_path / n, photos, p) for n, p in (("a", 1), ("b", 1), ("c", 3)))
     assert [p.read_bytes() for p in first[0]] == [p.read_bytes() for p in again[0]]
     whole = tables.read(first[0][0], "pages").sort_values("image_id", ignore_index=True)
     joined = tables.read_all([p for p, _ in dealt], "pages").sort_values("image_id", ignore_index=True)
@@ -65,9 +59,7 @@ def test_ingest_is_the_same_for_any_parts_and_twice_the_same(script, photos, tmp
 def test_missing_source_and_missing_model_are_named_and_write_nothing(script, photos, tmp_path) -> None:
     out = tmp_path / "out"
     settings = json.dumps({"pages": {"format": "folders", "path": ["no/such/folder"], "parts": 1}})
-    done = script(
-        "ingest_pages", "--settings", settings, "--part", 0, "--pages", out / "p", "--images", out / "i"
-    )
+    done = script("ingest_pages", "--settings", settings, "--part", 0, "--pages", out / "p", "--images", out / "i")
     assert done.returncode != 0 and "no/such/folder: not a folder" in done.stderr
     assert not out.exists() or not list(out.iterdir())
 
@@ -148,9 +140,7 @@ def test_partition_gives_equal_bytes_for_any_parts_and_full_shards(script, photo
             out / "inputs",
         )
         assert done.returncode == 0, done.stderr
-        results.append(
-            {p.relative_to(out): p.read_bytes() for p in sorted((out / "inputs").rglob("*")) if p.is_file()}
-        )
+        results.append({p.relative_to(out): p.read_bytes() for p in sorted((out / "inputs").rglob("*")) if p.is_file()})
     assert results[0] == results[1] and len(results[0]) == 27
     subjects = set()
     for shard in range(9):
@@ -160,9 +150,7 @@ def test_partition_gives_equal_bytes_for_any_parts_and_full_shards(script, photo
         assert list(ShardIndex(folder / "images.tar")) == list(rows["image_id"])
         assert set(rows["subject_id"]) == set(lines["subject_id"])
         assert {shard_of(s, 9) for s in rows["subject_id"]} <= {shard}
-        assert (rows.groupby("subject_id").size() == 3).all() and len(lines) == 2 * rows[
-            "subject_id"
-        ].nunique()
+        assert (rows.groupby("subject_id").size() == 3).all() and len(lines) == 2 * rows["subject_id"].nunique()
         subjects |= set(rows["subject_id"])
     assert len(subjects) == 6
 
@@ -216,10 +204,7 @@ def test_partition_of_nothing_says_why(script, tmp_path) -> None:
         "--out-dir",
         tmp_path / "inputs",
     )
-    assert (
-        done.returncode != 0
-        and "no cluster was kept: the corpus has no pages; check pages.path" in done.stderr
-    )
+    assert done.returncode != 0 and "no cluster was kept: the corpus has no pages; check pages.path" in done.stderr
     done = script("report_mining", "--settings", '{"mining.similarity": [0.82, 0.98]}', "--clusters",
                   tmp_path / "clusters-0.parquet", "--pages", pages, "--report", tmp_path / "r.json",
                   "--figure", tmp_path / "f.png", "--table", tmp_path / "t.csv")  # fmt: skip
@@ -231,9 +216,7 @@ def test_partition_names_what_the_language_stage_left_out() -> None:
     members = pd.DataFrame({"cluster_id": ["s"], "image_id": ["i"], "position": [0], "alt_text": [None]})
     texts = pd.DataFrame({"subject_id": ["s"], "image_id": ["i"], "text": ["t"]})
     prompts = pd.DataFrame({"subject_id": ["s"], "prompt_id": ["p"], "prompt": ["t"]})
-    with pytest.raises(
-        ValueError, match=r"texts: 1 of 1 demonstrations have no text, e.g. picture i of subject s"
-    ):
+    with pytest.raises(ValueError, match=r"texts: 1 of 1 demonstrations have no text, e.g. picture i of subject s"):
         list(partition(members, texts.iloc[:0], prompts, 2))
     with pytest.raises(ValueError, match=r"prompts: 1 of 1 subjects have no prompt, e.g. s"):
         list(partition(members, texts, prompts.iloc[:0], 2))
@@ -289,17 +272,13 @@ def test_world_pages_are_dealt_with_their_truth(script, tmp_path, encoder) -> No
             images,
         )
         assert done.returncode == 0, done.stderr
-        found = mine(
-            tables.read(pages, "pages"), ShardIndex(images).picture, encoder, Mining(similarity=(-1, 1))
-        )[0]
+        found = mine(tables.read(pages, "pages"), ShardIndex(images).picture, encoder, Mining(similarity=(-1, 1)))[0]
         tables.write(tmp_path / f"clusters-{part}.parquet", "clusters", found)
         clusters += found
     assert {row["page_url"] for row in clusters} == set(truth["page_url"])
     outcomes = judge(pd.DataFrame(clusters), truth)["by_kind"]
     assert outcomes["single"]["outcomes"]["kept"] == 3
-    assert all(
-        outcomes[kind]["outcomes"]["too_few"] == 1 for kind in ("too_few", "broken", "exact_duplicates")
-    )
+    assert all(outcomes[kind]["outcomes"]["too_few"] == 1 for kind in ("too_few", "broken", "exact_duplicates"))
     done = script(
         "report_mining",
         "--settings",

@@ -69,15 +69,11 @@ def test_dino_is_the_cls_token_of_the_folders_own_preprocessing(folders, picture
     from transformers import AutoImageProcessor, Dinov2Model
 
     folder = folders / "dinov2"
-    pixels = AutoImageProcessor.from_pretrained(folder)(
-        images=[Image.fromarray(pictures[0])], return_tensors="pt"
-    )
+    pixels = AutoImageProcessor.from_pretrained(folder)(images=[Image.fromarray(pictures[0])], return_tensors="pt")
     with torch.no_grad():
         cls = Dinov2Model.from_pretrained(folder).eval()(**pixels).last_hidden_state[:, 0]
     expected = torch.nn.functional.normalize(cls, dim=-1).numpy()
-    np.testing.assert_allclose(
-        load_image_encoder(f"transformers:{folder}").embed(pictures[:1]), expected, atol=1e-6
-    )
+    np.testing.assert_allclose(load_image_encoder(f"transformers:{folder}").embed(pictures[:1]), expected, atol=1e-6)
 
 
 def test_open_clip_folder_has_both_towers(tmp_path, pictures):
@@ -98,9 +94,7 @@ def test_open_clip_folder_has_both_towers(tmp_path, pictures):
     assert encoder.embed(pictures).shape == (5, 8) and texts.shape == (2, 8)
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-6)
     with torch.no_grad():
-        expected = model.eval().encode_text(
-            open_clip.get_tokenizer("ViT-B-32")(["a red teapot"], context_length=16)
-        )
+        expected = model.eval().encode_text(open_clip.get_tokenizer("ViT-B-32")(["a red teapot"], context_length=16))
     expected = torch.nn.functional.normalize(expected, dim=-1).numpy()
     np.testing.assert_allclose(texts[1:], expected, atol=1e-5)
 

@@ -42,10 +42,7 @@ def test_stated_attributes_are_those_the_prompt_names() -> None:
         "background": "beach",
     }
     assert stated_attributes("a wet dog") == {"class_name": "dog", "effect": "wet"}
-    assert (
-        share_confirmed({"class_name": "cat", "effect": "wet"}, {"class_name": "cat", "effect": "none"})
-        == 0.5
-    )
+    assert share_confirmed({"class_name": "cat", "effect": "wet"}, {"class_name": "cat", "effect": "none"}) == 0.5
     with pytest.raises(ValueError, match="zeppelin"):
         stated_attributes("a zeppelin")
 
@@ -123,9 +120,7 @@ def test_shipped_probe_sees_the_truth(shipped: Probe) -> None:
         "effect": 0.8,
     }
     for name, least in wanted.items():
-        assert (
-            np.mean([row[name] == value for row, value in zip(truth, found[name], strict=True)]) >= least
-        ), name
+        assert np.mean([row[name] == value for row, value in zip(truth, found[name], strict=True)]) >= least, name
 
 
 def test_shipped_probe_tells_subjects_texts_and_flaws_apart(shipped: Probe) -> None:

@@ -39,9 +39,7 @@ def test_sizes_and_empty_input(stage: PixelSuperResolution) -> None:
 def test_a_picture_does_not_depend_on_its_batch(stage: PixelSuperResolution) -> None:
     images = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3)).astype(np.uint8)
     runs = [
-        stage.upscale(
-            images, generator=torch.Generator().manual_seed(1), num_inference_steps=2, batch_size=size
-        )
+        stage.upscale(images, generator=torch.Generator().manual_seed(1), num_inference_steps=2, batch_size=size)
         for size in (3, 1)
     ]
     assert np.abs(runs[0].astype(int) - runs[1]).max() <= 1

@@ -44,9 +44,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     ):  # fmt: skip
         monkeypatch.setattr(module, f"evaluate_{name}", lambda folder, seed: {"seed": seed})
     monkeypatch.setattr(probe, "evaluate_probe", lambda model, seed: {"seed": seed})
-    monkeypatch.setattr(
-        probe, "choose_thresholds", lambda m, s: {"subject": 0.5, "text": 0.9, "realism": 0.4}
-    )
+    monkeypatch.setattr(probe, "choose_thresholds", lambda m, s: {"subject": 0.5, "text": 0.9, "realism": 0.4})
 
 
 def toy_loss(model: nn.Module, fail_at: int | None = None):
@@ -82,15 +80,11 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     assert not torch.equal(whole[0].weight, toy_model()[0].weight)
 
 
-def test_a_checkpoint_of_other_settings_is_left_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_checkpoint_of_other_settings_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = tmp_path / "toy.safetensors"
     model = toy_model()
     with pytest.raises(KeyboardInterrupt):
-        train(
-            model, toy_loss(model, fail_at=4), LoopSettings("toy", 1, 8, 1e-2, checkpoint_every=2), checkpoint
-        )
+        train(model, toy_loss(model, fail_at=4), LoopSettings("toy", 1, 8, 1e-2, checkpoint_every=2), checkpoint)
     train(model, toy_loss(model), LoopSettings("toy", 2, 3, 1e-2), checkpoint)
     assert "other settings" in capsys.readouterr().out
 
@@ -138,9 +132,7 @@ def test_views_are_keyed_and_share_subjects_only_within_a_key() -> None:
 
 
 def test_clip_trains_saves_and_loads(small: None, tmp_path: Path) -> None:
-    clip.train_clip(
-        LoopSettings("clip", **TWO_STEPS), tmp_path / "clip", tmp_path / "c.safetensors", tmp_path / "log"
-    )
+    clip.train_clip(LoopSettings("clip", **TWO_STEPS), tmp_path / "clip", tmp_path / "c.safetensors", tmp_path / "log")
     encoder = load_text_image_encoder(f"open_clip:local-dir:{tmp_path / 'clip'}", Compute())
     z = encoder.embed([np.zeros((64, 48, 3), np.uint8), np.full((32, 32, 3), 200, np.uint8)])
     t = encoder.embed_text(["a cat in the snow", "A Cat in the Snow", "a dog"])
@@ -162,9 +154,7 @@ def test_captioner_trains_saves_and_loads(small: None, tmp_path: Path) -> None:
     from suti.models.captioner import load_captioner
 
     captioner.train_captioner(LoopSettings("captioner", **TWO_STEPS), tmp_path / "captioner")
-    texts = load_captioner(str(tmp_path / "captioner"), Compute()).caption(
-        [np.zeros((64, 64, 3), np.uint8)] * 2
-    )
+    texts = load_captioner(str(tmp_path / "captioner"), Compute()).caption([np.zeros((64, 64, 3), np.uint8)] * 2)
     assert len(texts) == 2 and texts[0] == texts[1]
     assert not any("<" in text for text in texts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from suti.world.scenes import Scene, sample_scene
 from suti.world.subjects import colour_name, keyed_rng, sample_subject
 from suti.world.vocabulary import ACCESSORIES, BACKGROUNDS, CLASSES, COLOURS, EFFECTS, STYLES
 
-DREAMBENCH = Path("/work/shared/data/dreambench/dataset/prompts_and_classes.txt")
+SHARED = Path(os.environ.get("SUTI_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+DREAMBENCH = SHARED / "data/dreambench/dataset/prompts_and_classes.txt"
 
 
 def test_every_prompt_of_one_field_or_two_round_trips() -> None:
@@ -66,9 +68,7 @@ def test_captions_are_true() -> None:
         assert truth.accessory == scene.accessory and truth.effect == scene.effect
         assert truth.background in (None, scene.background)
         assert truth.pattern in (None, subject.pattern)
-        assert truth.recolour in (
-            (scene.recolour,) if scene.recolour else (None, colour_name(subject.primary))
-        )
+        assert truth.recolour in ((scene.recolour,) if scene.recolour else (None, colour_name(subject.primary)))
         said, dropped = said + (truth.recolour is not None), dropped + (truth.background is None)
     assert 0.45 < said / 2000 < 0.65 and 0.10 < dropped / 2000 < 0.20
 
@@ -79,9 +79,7 @@ def test_articles() -> None:
     assert phrase("boot", effect="cube_shaped", background="snow") == "a cube shaped boot in the snow"
 
 
-@pytest.mark.parametrize(
-    "prompt", ["a zebra in the snow", "a cat in the snow today", "teapot", "", "a red", "an"]
-)
+@pytest.mark.parametrize("prompt", ["a zebra in the snow", "a cat in the snow today", "teapot", "", "a red", "an"])
 def test_other_prompts_are_errors(prompt: str) -> None:
     with pytest.raises(ValueError, match="prompt: "):
         parse(prompt)
@@ -122,9 +120,7 @@ def test_alt_texts_are_noisy_but_mostly_name_the_class() -> None:
     present = [text for text in texts if text is not None]
     assert 0.07 < 1 - len(present) / 2000 < 0.13
     assert 0.80 < sum("clock" in text.lower() for text in present) / len(present) < 0.97
-    assert any("<" in text for text in present) and any(
-        "ignore all previous" in text.lower() for text in present
-    )
+    assert any("<" in text for text in present) and any("ignore all previous" in text.lower() for text in present)
 
 
 def test_a_recolouring_is_always_named() -> None:

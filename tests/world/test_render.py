@@ -112,9 +112,7 @@ def test_styles_and_effects_change_the_picture() -> None:
 @pytest.mark.parametrize("colour", COLOURS)
 def test_recolouring_paints_the_primary_colour(colour: str) -> None:
     subject = next(
-        s
-        for s in (sample_subject("re", i, "teapot") for i in range(99))
-        if s.pattern == "plain" and s.decal == "none"
+        s for s in (sample_subject("re", i, "teapot") for i in range(99)) if s.pattern == "plain" and s.decal == "none"
     )
     images, _ = render([subject], [Scene("white_rug", recolour=colour)], 64)
     r, g, b = np.median(images[0, 30:46, 26:38].reshape(-1, 3), axis=0) / 255
