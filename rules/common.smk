@@ -188,7 +188,7 @@ def prompts_per_subject(run: str) -> int:
 
 
 def trained(name: str) -> list[str]:
-    """Files of a model below the results folder."""
+    """Files of a model of ``MODELS`` (rules/models.smk) below the results folder."""
     return [f"{R}/models/{name}/{file}" for file in [*MODELS[name], "provenance.json"]]
 
 
