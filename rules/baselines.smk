@@ -45,7 +45,6 @@ rule personalize_dreambooth:
         f"{R}/logs/personalize/dreambooth.log",
     benchmark:
         f"{R}/benchmarks/personalize/dreambooth.tsv"
-    priority: 5
     conda:
         "../envs/suti.yaml"
     threads: CONFIG.compute.threads

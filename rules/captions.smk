@@ -12,6 +12,7 @@ rule caption_images:
         f"{R}/logs/caption_images/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/caption_images/{{part}}.tsv"
+    priority: 20  # the way to the apprentices, the longest jobs: first in line
     conda:
         "../envs/suti.yaml"
     threads: CONFIG.compute.threads

@@ -23,6 +23,7 @@ rule partition_subjects:
         f"{R}/logs/partition_subjects/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/partition_subjects/{{part}}.tsv"
+    priority: 20  # the way to the apprentices, the longest jobs: first in line
     conda:
         "../envs/suti.yaml"
     threads: 1
@@ -56,6 +57,7 @@ rule train_experts:
         f"{R}/logs/train_experts/{{shard}}.log",
     benchmark:
         f"{R}/benchmarks/train_experts/{{shard}}.tsv"
+    priority: 20  # the way to the apprentices, the longest jobs: first in line
     conda:
         "../envs/suti.yaml"
     threads: CONFIG.compute.threads

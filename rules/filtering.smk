@@ -12,6 +12,7 @@ rule filter_samples:
         f"{R}/logs/filter_samples/{{lam}}.log",
     benchmark:
         f"{R}/benchmarks/filter_samples/{{lam}}.tsv"
+    priority: 20  # the way to the apprentices, the longest jobs: first in line
     conda:
         "../envs/suti.yaml"
     threads: 1

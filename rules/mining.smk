@@ -12,6 +12,7 @@ rule render_pages:
         f"{R}/logs/render_pages.log",
     benchmark:
         f"{R}/benchmarks/render_pages.tsv"
+    priority: 20  # the way to the apprentices, the longest jobs: first in line
     conda:
         "../envs/suti.yaml"
     threads: 1
@@ -43,6 +44,7 @@ rule ingest_pages:
         f"{R}/logs/ingest_pages/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/ingest_pages/{{part}}.tsv"
+    priority: 20  # the way to the apprentices, the longest jobs: first in line
     conda:
         "../envs/suti.yaml"
     threads: 1
@@ -73,6 +75,7 @@ rule mine_clusters:
         f"{R}/logs/mine_clusters/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/mine_clusters/{{part}}.tsv"
+    priority: 20  # the way to the apprentices, the longest jobs: first in line
     conda:
         "../envs/suti.yaml"
     threads: CONFIG.compute.threads
@@ -102,6 +105,7 @@ rule report_mining:
         f"{R}/logs/report_mining.log",
     benchmark:
         f"{R}/benchmarks/report_mining.tsv"
+    priority: 20  # the way to the apprentices, the longest jobs: first in line
     conda:
         "../envs/suti.yaml"
     threads: 1

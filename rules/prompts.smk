@@ -17,6 +17,7 @@ rule refine_subjects:
         f"{R}/logs/refine_subjects/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/refine_subjects/{{part}}.tsv"
+    priority: 20  # the way to the apprentices, the longest jobs: first in line
     conda:
         "../envs/suti.yaml"
     threads: CONFIG.compute.threads
@@ -53,6 +54,7 @@ rule write_prompts:
         f"{R}/logs/write_prompts/{{part}}.log",
     benchmark:
         f"{R}/benchmarks/write_prompts/{{part}}.tsv"
+    priority: 20  # the way to the apprentices, the longest jobs: first in line
     conda:
         "../envs/suti.yaml"
     threads: CONFIG.compute.threads
