@@ -62,7 +62,7 @@ rule make_table:
         ),
     output:
         csv=f"{R}/tables/{{table}}.csv",
-        png=report(f"{R}/tables/{{table}}.png", caption="../report/{table}.rst", category="Tables"),
+        png=report(f"{R}/tables/{{table}}.png", caption="../report/table.rst", category="Tables"),
         tex=f"{R}/tables/{{table}}.tex",
     log:
         f"{R}/logs/make_table/{{table}}.log",
@@ -97,7 +97,7 @@ rule plot_samples:
         metrics=lambda wildcards: [f"{R}/metrics/{SUTI}.parquet"] if wildcards.sheet == "failures" else [],
     output:
         png=report(
-            f"{R}/figures/samples_{{sheet}}.png", caption="../report/samples_{sheet}.rst", category="Samples"
+            f"{R}/figures/samples_{{sheet}}.png", caption="../report/samples.rst", category="Samples"
         ),
         csv=f"{R}/figures/samples_{{sheet}}.csv",
     log:
