@@ -24,8 +24,8 @@ from suti.seeds import torch_generator
 
 PATCH = 4
 FACTOR = 2
-NOISE_LEVEL = 0.1
-STEPS = 8
+NOISE_LEVEL = 0.05
+STEPS = 2
 # The residual against the enlarged picture has a standard deviation of about .2 in [-1, 1]; diffusion wants
 # about .5.
 RESIDUAL_SCALE = 2.5

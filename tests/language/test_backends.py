@@ -167,6 +167,7 @@ def test_a_missing_model_is_named() -> None:
         make_backend(unnamed, Compute())
     with pytest.raises(BackendError, match=r"/no/such/folder.*name an existing folder"):
         make_backend(Language(backend="transformers", model="/no/such/folder"), Compute())
+    nowhere = Language().model_copy(update={"backend": "openai", "model": "m"})
     with pytest.raises(BackendError, match=r"language\.base_url"):
-        make_backend(Language(backend="openai", model="m"), Compute())
+        make_backend(nowhere, Compute())
     assert make_backend(Language(), Compute()) is None
