@@ -96,9 +96,7 @@ rule plot_samples:
         shards=lambda wildcards: [generations(run)["images"] for run in SHEET_RUNS[wildcards.sheet]],
         metrics=lambda wildcards: [f"{R}/metrics/{SUTI}.parquet"] if wildcards.sheet == "failures" else [],
     output:
-        png=report(
-            f"{R}/figures/samples_{{sheet}}.png", caption="../report/samples.rst", category="Samples"
-        ),
+        png=report(f"{R}/figures/samples_{{sheet}}.png", caption="../report/samples.rst", category="Samples"),
         csv=f"{R}/figures/samples_{{sheet}}.csv",
     log:
         f"{R}/logs/plot_samples/{{sheet}}.log",
