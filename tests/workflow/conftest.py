@@ -147,7 +147,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         SETTINGS["SUTI_WARM"] = str(address)
         yield
         del SETTINGS["SUTI_WARM"]
-        server.kill()
+        os.killpg(server.pid, signal.SIGKILL)  # with all that it forked
 
 
 @pytest.fixture(scope="session")

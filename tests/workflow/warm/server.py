@@ -63,7 +63,10 @@ def attend(connection: socket.socket) -> None:
     """Fork the script, and tell its exit status; kill it when the other end is killed."""
     message, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
     while not message.endswith(b"\n"):
-        message += connection.recv(1 << 20)
+        more = connection.recv(1 << 20)
+        if not more:  # the other end was killed before it had said what to run
+            os._exit(1)
+        message += more
     job = os.fork()
     if job == 0:
         connection.close()
