@@ -23,7 +23,7 @@ environ["PYTHONPATH"] = os.pathsep.join(
 environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ["PATH"]])
 environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight for the job's cores
 
-from suti import provenance
+from suti import digests
 from suti.config.load import ConfigError, lookup, validate_config
 
 try:
@@ -116,13 +116,13 @@ def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()):
 @cache
 def code_digest(script: str) -> str:
     """Hash of a script's code and of all it imports from suti: ``params: code=code_digest("scripts/x.py")``."""
-    return provenance.code_digest(script, ROOT)
+    return digests.code_digest(script, ROOT)
 
 
 @cache
 def model_files(spec: str | None) -> list[str]:
     """Files of a local model folder as inputs; none for a hub id. An encoder's prefix may stand before the folder."""
-    return provenance.model_files(spec)
+    return digests.model_files(spec)
 
 
 @cache

@@ -18,13 +18,13 @@ from tqdm.auto import tqdm
 
 from suti.arguments import Settings
 from suti.compute import precision, prepare
+from suti.digests import code_digest, model_digest
 from suti.drawing import drawing_parser, read_benchmark, sampling_settings, write_generations
 from suti.fine_tuning import FineTuning
 from suti.generation import BenchmarkSubject, Drawn, Sampling, draw_dream_suti, draw_dreambooth
 from suti.io.shards import decode_rgb, encode_png, iterate_shard, write_shard
 from suti.models.base import load_base
 from suti.models.pipeline import SuTIPipeline
-from suti.provenance import code_digest, model_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -21,12 +21,12 @@ from suti import tables
 from suti.apprentice import Subject, Trainer, new_apprentice, train_apprentice
 from suti.arguments import parser
 from suti.compute import precision, prepare
+from suti.digests import model_digest
 from suti.io.atomic import atomic_path, read_json, write_json, write_text
 from suti.io.picture_store import PictureStore
 from suti.io.provenance import provenance, settings_hash
 from suti.models.base import load_base
 from suti.models.pipeline import SuTIPipeline
-from suti.provenance import model_digest
 
 
 def read_subjects(filtered: pd.DataFrame, scores: pd.DataFrame, demonstrations: pd.DataFrame) -> list[Subject]:

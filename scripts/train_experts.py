@@ -17,12 +17,12 @@ from tqdm.auto import tqdm
 from suti import tables
 from suti.arguments import parser
 from suti.compute import precision, prepare
+from suti.digests import code_digest, model_digest
 from suti.experts import ExpertTask, expert_address, read_cached, run_expert, write_cached
 from suti.io.shard_index import ShardIndex
 from suti.io.shards import encode_png, write_shard
 from suti.models.base import load_base
 from suti.models.encoders import load_text_image_encoder
-from suti.provenance import code_digest, model_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 

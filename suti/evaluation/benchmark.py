@@ -23,8 +23,9 @@ from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEM
 
 PHOTO_SIZE = 512  # pixels: shorter side to which photos are reduced; above what any encoder of the metrics looks at
 REAL, COMPOSITIONAL = "real", "compositional"
+SHOWN_ONLY = (COMPOSITIONAL, "art_style")  # skills beyond DreamBench's templates: on sheets, in no table
 WORLD_REFERENCES = 6  # real pictures a subject of the world, as many as DreamBench has at most
-COMPOSITIONAL_SUBJECTS = 8  # of the world that also get compositional prompts
+SHOWN_SUBJECTS = 8  # of the world that also get compositional and art-style prompts
 # The last word of a class that makes a subject a live one: it can wear things.
 LIVE_WORDS = frozenset((
     "baby", "bear", "bird", "boy", "bunny", "calf", "cat", "child", "cow", "dog", "duck", "elephant", "fish",
@@ -68,8 +69,8 @@ def select_prompts(n_total: int, n: int) -> list[int]:
 
 
 def first_prompts(prompts: pd.DataFrame, n: int) -> pd.DataFrame:
-    """The first n template prompts of each subject; all rows, compositional ones too, if there are no more
-    than n.
+    """The first n template prompts of each subject; all rows, those that are only shown too, if there are no
+    more than n.
 
     A smaller n gives a subset of a larger one (see ``select_prompts``), so the ablations draw some of the
     pictures of the main runs.
@@ -77,7 +78,7 @@ def first_prompts(prompts: pd.DataFrame, n: int) -> pd.DataFrame:
     Args:
         prompts: table 'benchmark_prompts', whose rows stand in the order of choice within a subject.
     """
-    templates = prompts[prompts["skill"] != COMPOSITIONAL]
+    templates = prompts[~prompts["skill"].isin(SHOWN_ONLY)]
     chosen = templates.groupby("subject_id", sort=False).head(n)
     return prompts if len(chosen) == len(templates) else chosen
 
@@ -110,7 +111,7 @@ def from_world(
     sees."""
     result = Benchmark()
     chosen = world.benchmark_subjects(seed, subjects)
-    compositional = world.compositional_prompts(chosen[:COMPOSITIONAL_SUBJECTS])
+    shown_only = world.compositional_prompts(chosen[:SHOWN_SUBJECTS]) + world.style_prompts(chosen[:SHOWN_SUBJECTS])
     for subject in chosen:
         subject_id, class_name = subject.subject_id, subject.class_name
         templates = world.templates(class_name)
@@ -119,7 +120,7 @@ def from_world(
         rows = prompt_rows(subject_id, class_name, templates, prompts_per_subject)
         rows += [
             {name: row[name] for name in ("subject_id", "prompt_id", "prompt", "skill")}
-            for row in compositional
+            for row in shown_only
             if row["subject_id"] == subject_id
         ]
         result.prompts.extend(rows)

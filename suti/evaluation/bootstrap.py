@@ -22,13 +22,13 @@ LEVEL = (2.5, 97.5)
 
 
 def template_rows(image_metrics: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a benchmark's own templates and photos, without those of compositional prompts (ids c1,
-    c2, ...)."""
-    return image_metrics[~image_metrics["prompt_id"].str.fullmatch(r"c\d+")]
+    """The rows of a benchmark's own templates and photos, without those of prompts that are only shown:
+    compositional (ids c1, c2, ...) and art styles (a1, a2, ...)."""
+    return image_metrics[~image_metrics["prompt_id"].str.fullmatch(r"[ac]\d+")]
 
 
 def by_run(frames: Iterable[pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Tables 'image_metrics', one a run, by run and without compositional prompts."""
+    """Tables 'image_metrics', one a run, by run and without prompts that are only shown."""
     return {str(frame["run"].iloc[0]): template_rows(frame) for frame in frames}
 
 

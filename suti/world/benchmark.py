@@ -95,6 +95,21 @@ def compositional_prompts(subjects: Sequence[Subject], depths: Sequence[int] = (
     return rows
 
 
+def style_prompts(subjects: Sequence[Subject]) -> list[dict[str, str]]:
+    """One prompt for each art style, which DreamBench's templates lack: ids 'a1', 'a2', ..., skill 'art_style'."""
+    return [
+        {
+            "subject_id": subject.subject_id,
+            "class_name": subject.class_name,
+            "prompt_id": f"a{number}",
+            "prompt": phrase(subject.class_name, style=style),
+            "skill": "art_style",
+        }
+        for subject in subjects
+        for number, style in enumerate((style for style in STYLES if style != PHOTO), start=1)
+    ]
+
+
 def demonstrations(subject: Subject, k: int, seed: int | str, *, size: int = 64) -> Demonstrations:
     """k photos of the subject, without accessories, in k different scenes, captioned as in 'a cat in the
     snow'.

@@ -32,10 +32,11 @@ def test_choices_are_nested_distinct_and_even(n_total):
 def test_first_prompts_are_a_subset_and_all_include_compositional_ones():
     rows = benchmark.prompt_rows("a", "dog", DREAMBENCH_LIVE_TEMPLATES, 10)
     rows += [{"subject_id": "a", "prompt_id": "c1", "prompt": "x", "skill": "compositional"}]
+    rows += [{"subject_id": "a", "prompt_id": "a1", "prompt": "y", "skill": "art_style"}]
     prompts = pd.DataFrame(rows)
     small, large = benchmark.first_prompts(prompts, 4), benchmark.first_prompts(prompts, 7)
-    assert set(small["prompt_id"]) < set(large["prompt_id"]) and "c1" not in set(large["prompt_id"])
-    assert "c1" in set(benchmark.first_prompts(prompts, 10)["prompt_id"])
+    assert set(small["prompt_id"]) < set(large["prompt_id"]) and not {"c1", "a1"} & set(large["prompt_id"])
+    assert {"c1", "a1"} < set(benchmark.first_prompts(prompts, 10)["prompt_id"])
 
 
 @pytest.mark.parametrize("templates", [DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES])
@@ -98,6 +99,7 @@ def test_world_references_are_pictures_that_no_system_sees():
     found = benchmark.from_world(0, 2, 3, 5, 1)
     assert len(found.subjects) == 2 and len(found.demonstrations) == 10
     assert sum(row["skill"] == "compositional" for row in found.prompts) == 8
+    assert [row["prompt_id"] for row in found.prompts if row["skill"] == "art_style"] == ["a1", "a2", "a3", "a4"] * 2
     shown = {image.tobytes() for image in found.demonstration_images.values()}
     assert all(len(pictures) == benchmark.WORLD_REFERENCES for pictures in found.references.values())
     assert not [p for pictures in found.references.values() for p in pictures if p.tobytes() in shown]

@@ -104,8 +104,8 @@ def test_common_pairs():
         common_pairs({"x": runs["x"], "y": image_metrics({"c": [1.0]})})
 
 
-def test_compositional_prompts_are_left_out():
-    frame = image_metrics({"a": [1.0, 2.0, 3.0]}).assign(prompt_id=["00", "c2", "photo-00"])
+def test_prompts_that_are_only_shown_are_left_out():
+    frame = image_metrics({"a": [1.0, 2.0, 3.0, 4.0]}).assign(prompt_id=["00", "c2", "photo-00", "a1"])
     assert template_rows(frame)["prompt_id"].tolist() == ["00", "photo-00"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from suti import provenance
+from suti import digests
 
 SCRIPT = '''"""Doc."""
 from typing import TYPE_CHECKING
@@ -45,12 +45,12 @@ def tree(tmp_path: Path) -> Path:
 
 
 def digest(tree: Path) -> str:
-    provenance._parse.cache_clear()
-    return provenance.code_digest("scripts/x.py", tree)
+    digests._parse.cache_clear()
+    return digests.code_digest("scripts/x.py", tree)
 
 
 def test_sources_are_the_imports_at_any_depth(tree: Path) -> None:
-    names = [str(p.relative_to(tree)) for p in provenance.sources("scripts/x.py", tree)]
+    names = [str(p.relative_to(tree)) for p in digests.sources("scripts/x.py", tree)]
     assert names == [
         "scripts/x.py",
         "suti/__init__.py",
@@ -83,7 +83,7 @@ def test_digest_changes_with_the_code_alone(tree: Path, name: str, text: str, ch
 
 def test_digest_names_a_missing_script(tree: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.py: no such script"):
-        provenance.code_digest("scripts/nowhere.py", tree)
+        digests.code_digest("scripts/nowhere.py", tree)
 
 
 def test_model_files_of_a_folder_and_of_the_hub(tmp_path: Path) -> None:
@@ -92,6 +92,6 @@ def test_model_files_of_a_folder_and_of_the_hub(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     wanted = [str(tmp_path / "config.json"), str(tmp_path / "unet" / "model.safetensors")]
     for prefix in ("", "transformers:", "open_clip:local-dir:"):
-        assert provenance.model_files(f"{prefix}{tmp_path}") == wanted
+        assert digests.model_files(f"{prefix}{tmp_path}") == wanted
     for spec in (None, "owner/model", "open_clip:ViT-L-14/openai", "transformers:owner/model"):
-        assert provenance.model_files(spec) == []
+        assert digests.model_files(spec) == []
