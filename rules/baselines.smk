@@ -13,6 +13,7 @@ rule generate_base:
         f"{R}/logs/generate/base.log",
     benchmark:
         f"{R}/benchmarks/generate/base.tsv"
+    priority: 5  # long jobs that nothing waits for: before short ones, not at the end on one core
     conda:
         "../envs/suti.yaml"
     threads: CONFIG.compute.threads
@@ -45,6 +46,7 @@ rule personalize_dreambooth:
         f"{R}/logs/personalize/dreambooth.log",
     benchmark:
         f"{R}/benchmarks/personalize/dreambooth.tsv"
+    priority: 5  # long jobs that nothing waits for: before short ones, not at the end on one core
     conda:
         "../envs/suti.yaml"
     threads: CONFIG.compute.threads
@@ -88,6 +90,7 @@ rule personalize_dream_suti:
         f"{R}/logs/personalize/dream-suti.log",
     benchmark:
         f"{R}/benchmarks/personalize/dream-suti.tsv"
+    priority: 5  # long jobs that nothing waits for: before short ones, not at the end on one core
     conda:
         "../envs/suti.yaml"
     threads: CONFIG.compute.threads

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from suti.arguments import parser
 from suti.io.shards import read_images
+from suti.training import command
 from suti.training.probe import train_probe
 from suti.training.records import loop_settings
 
@@ -20,10 +20,7 @@ def main() -> None:
     """Parse arguments, train, write the folder."""
     import numpy as np
 
-    arguments = parser(__doc__)
-    arguments.add_argument("--out", type=Path, required=True, help="model folder to write")
-    arguments.add_argument("--checkpoint", type=Path, help="file from which a killed run resumes")
-    arguments.add_argument("--loss", type=Path, help="JSON-lines file of the running losses")
+    arguments = command.training_parser(__doc__)
     arguments.add_argument("--fakes", type=Path, nargs="*", default=[], help="tar shards of samples of a base model")
     arguments.add_argument("--initial", type=Path, help="probe folder to go on from, at half the rate")
     args = arguments.parse_args()

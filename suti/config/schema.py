@@ -95,7 +95,7 @@ class Pages(Section):
 class World(Section):
     """The procedural world behind the embedded default."""
 
-    subjects: Positive = Field(112, description="single-subject web pages, the ones that mining should keep")
+    subjects: Positive = Field(104, description="single-subject web pages, the ones that mining should keep")
     mixed: int = Field(20, ge=0, description="pages with several subjects")
     near_duplicates: int = Field(14, ge=0, description="pages with one shot again and again")
     too_few: int = Field(14, ge=0, description="pages with fewer than 3 pictures")
@@ -169,9 +169,9 @@ class Experts(Section):
     batch_size: Positive = Field(4, description="images a step")
     learning_rate: float = Field(2e-4, gt=0, description="Adafactor, fixed rate (paper: 1e-5)")
     frozen: list[str] = Field(default_factory=lambda: ["conv_in", "conv_out"], description="modules of the UNet that experts and baselines leave as they are; a trained first or last convolution leaves a checkerboard on patchified pixels ([]: train all, as the paper)")
-    num_inference_steps: Positive = Field(20, description="DDPM steps of a sample")
+    num_inference_steps: Positive = Field(16, description="DDPM steps of a sample")
     guidance_scale: float = Field(3.0, ge=0, description="classifier-free guidance weight (paper: 30)")
-    dynamic_thresholding: bool = Field(True, description="Imagen's dynamic thresholding of x_0 (pixel bases only)")
+    dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
     samples_per_prompt: Positive = Field(1, description="samples drawn for each prompt")
     shards: Positive = Field(4, description="jobs; a subject's shard is a stable hash of its id")
     keep: bool = Field(False, description="keep the experts' weights (they are discarded otherwise)")
@@ -204,7 +204,7 @@ class Filtering(Section):
 class Apprentice(Section):
     """The apprentice: Eq. 5, trained on G."""
 
-    steps: Positive = Field(520, description="optimiser steps (paper: 150,000)")
+    steps: Positive = Field(420, description="optimiser steps (paper: 150,000)")
     subjects_per_batch: Positive = Field(8, description="subjects a step; their demonstrations are encoded once")
     targets_per_subject: Positive = Field(4, description="samples a subject and step that share the demonstrations")
     demonstrations: Positive = Field(3, description="demonstrations a subject in training")
@@ -252,9 +252,9 @@ class Evaluation(Section):
     images_per_prompt: Positive = Field(1, description="pictures a prompt (paper: 4)")
     demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
     demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
-    num_inference_steps: Positive = Field(20, description="DDPM steps")
+    num_inference_steps: Positive = Field(16, description="DDPM steps")
     guidance_scale: float = Field(3.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
-    dynamic_thresholding: bool = Field(True, description="Imagen's dynamic thresholding of x_0 (pixel bases only)")
+    dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
     encoders: dict[Literal["dino", "clip_i", "clip_t"], EncoderSpec] = Field(
         default_factory=lambda: {
             "dino": "transformers:resources/models/dino",
@@ -280,7 +280,7 @@ class TrainModels(Section):
     base_batch_size: Positive = Field(48, description="images a step")
     base_learning_rate: float = Field(1e-3, gt=0, description="peak rate of Muon and AdamW")
     compile: bool = Field(True, description="torch.compile the text-to-image UNet (needs a C++ compiler)")
-    super_resolution_steps: Positive = Field(1200, description="super-resolution UNet: steps at batch 32")
+    super_resolution_steps: Positive = Field(3000, description="super-resolution UNet: steps at batch 32")
     clip_steps: Positive = Field(1100, description="CLIP: steps at batch 128")
     captioner_steps: Positive = Field(1000, description="captioner: steps at batch 64")
     dino_steps: Positive = Field(700, description="DINO-like encoder: steps at batch 128")

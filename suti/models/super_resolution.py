@@ -22,7 +22,7 @@ from tqdm import tqdm
 from suti.config.schema import Compute
 from suti.seeds import torch_generator
 
-PATCH = 4
+PATCH = 2
 FACTOR = 2
 NOISE_LEVEL = 0.05
 STEPS = 2
@@ -58,14 +58,12 @@ def enlarge(low: Tensor) -> Tensor:
 
 
 def unet_input(noisy: Tensor, low: Tensor) -> Tensor:
-    """Channels of the UNet: noisy residual in 4 x 4 patches (48), augmented low-resolution picture in 2 x 2
-    patches (12).
-    """
+    """Channels of the UNet: the noisy residual in 2 x 2 patches (12) and the augmented low-resolution picture (3)."""
     return torch.cat([noisy, F.pixel_unshuffle(low, PATCH // FACTOR)], 1)
 
 
 class PixelSuperResolution:
-    """The shipped stage: a ``UNet2DModel`` on patches of the residual, v-prediction, few DDIM steps.
+    """The shipped stage: a ``UNet2DModel`` on 2 x 2 patches of the residual, x_0-prediction, few DDIM steps.
 
     The noise level of the augmentation enters as class label (``class_embed_type="timestep"``).
     """

@@ -12,6 +12,7 @@ from diffusers import DDIMScheduler, UNet2DModel
 
 from suti.io.atomic import atomic_path, write_json
 from suti.models.super_resolution import (
+    FACTOR,
     PATCH,
     RESIDUAL_SCALE,
     augment_low,
@@ -31,20 +32,25 @@ MAX_NOISE_LEVEL: Final = 0.25
 
 
 def new_stage(seed: int) -> tuple[UNet2DModel, DDIMScheduler]:
-    """The untrained UNet, about 2.4M parameters on a 16 x 16 grid of patches, and its schedule."""
+    """The untrained UNet, about 1.5M parameters on a 32 x 32 grid of patches, and its schedule.
+
+    Its last layer starts at 0, so the untrained stage enlarges as bicubic interpolation does.
+    """
     torch.manual_seed(stable_hash(seed, "super_resolution", "init", bits=56))
     unet = UNet2DModel(
         sample_size=64 // PATCH,
-        in_channels=3 * PATCH**2 + 12,
+        in_channels=3 * PATCH**2 + 3 * (PATCH // FACTOR) ** 2,
         out_channels=3 * PATCH**2,
-        block_out_channels=(64, 128),
+        block_out_channels=(32, 64, 128),
         layers_per_block=1,
-        down_block_types=("DownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D",) * 3,
+        up_block_types=("UpBlock2D",) * 3,
         norm_num_groups=16,
         add_attention=False,
         class_embed_type="timestep",
     )
+    torch.nn.init.zeros_(unet.conv_out.weight)
+    torch.nn.init.zeros_(unet.conv_out.bias)
     scheduler = DDIMScheduler(
         num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2", prediction_type="sample",
         clip_sample=False, timestep_spacing="trailing", set_alpha_to_one=True,
