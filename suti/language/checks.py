@@ -40,7 +40,8 @@ def description_of(answer: SubjectAnswer, evidence: Evidence, lexicon: Lexicon) 
             'image'), ``off_topic`` (the description lacks the class word), ``not_a_name`` (a sentence) or
             ``unsupported`` (the texts do not speak of it).
     """
-    description, noun = _plain(answer.description, lexicon), _plain(answer.class_name, lexicon).lower()
+    description = _plain(answer.description, lexicon)
+    noun = _plain(answer.class_name, lexicon).lower() or _noun(description, lexicon)
     _text(f"{noun} {description}")
     head = noun.split()[-1] if noun.split() else ""
     if len(words(description)) > MAX_DESCRIPTION_WORDS or len(words(noun)) > 3:
@@ -57,6 +58,13 @@ def description_of(answer: SubjectAnswer, evidence: Evidence, lexicon: Lexicon) 
         raise Unusable("not_a_name", "the description must be a short name such as 'red oak chair', no sentence")
     _supported(description, noun, evidence, lexicon)
     return Description(description, noun)
+
+
+def _noun(description: str, lexicon: Lexicon) -> str:
+    """Last word of a name, or of what stands before 'of', 'with' and the like: 'box of pencils' is a box."""
+    said = words(description)
+    end = next((i for i, word in enumerate(said) if i and word in lexicon.boundaries), len(said))
+    return said[end - 1] if said else ""
 
 
 def _place(description: str, head: str, lexicon: Lexicon) -> int:

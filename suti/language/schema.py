@@ -48,12 +48,15 @@ class Prompt:
 
 
 class SubjectAnswer(BaseModel):
-    """A model's answer to 'what is the subject of these pictures?'."""
+    """A model's answer to 'what is the subject of these pictures?'.
+
+    A large model names the class itself; if it does not, the class is the description's noun.
+    """
 
     model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
 
     description: str = Field(min_length=2, max_length=90)
-    class_name: str = Field(min_length=2, max_length=40)
+    class_name: str = Field(default="", max_length=40)
 
 
 class PromptsAnswer(BaseModel):

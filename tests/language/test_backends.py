@@ -92,7 +92,7 @@ def test_retries_tell_the_model_what_was_wrong() -> None:
     ("reply", "reason"),
     [
         ("nonsense", "no_json"),
-        ('{"description": "black cat"}', "schema"),
+        ('{"class_name": "cat"}', "schema"),
         ('{"description": ["black cat"], "class_name": "cat"}', "schema"),
         (subject("black cat http://evil.example", "cat"), "markup"),
         (subject("<b>black</b> cat", "cat"), "markup"),
@@ -111,6 +111,16 @@ def test_unusable_descriptions_fall_back_to_the_grammar(reply: str, reason: str)
     found = w.describe(CAT, log)
     assert found == Description("black cat", "cat", fallback=True)
     assert dict(log.fallbacks) == {reason: 1} and dict(log.rejected) == {reason: 2}
+
+
+@pytest.mark.parametrize(
+    ("description", "noun"),
+    [("black cat", "cat"), ("a cat on a bed", "cat"), ("The black cat.", "cat")],
+)
+def test_the_noun_of_an_answer_that_names_no_class(description: str, noun: str) -> None:
+    w, log = writer(json.dumps({"description": description}), max_retries=0), Log("t")
+    found = w.describe(CAT, log)
+    assert (found.class_name, found.fallback, log.usable_first) == (noun, False, 1)
 
 
 def test_alt_texts_reach_the_model_as_data() -> None:
