@@ -4,7 +4,7 @@
 
 Writes the CSVs of tables and curves, the JSONs of metrics and timing, mining and language reports, the figures, and
 provenance.json (hash of the configuration, code version, seed, software, hardware, wall time), and summary.md: the
-table that README.md shows.
+table that README.md shows. Of a run of some chapters, what it made.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ def main() -> None:
             path.name.removesuffix(".timing.json"): read_json(path)["seconds_per_subject"]
             for path in folder.glob("generations/*.timing.json")
         }
-        write_text(folder / "summary.md", summary(metrics, timing, {run: rows[run] for run in rows if run in metrics}))
+        if metrics:  # a run of the first chapters has none
+            write_text(
+                folder / "summary.md", summary(metrics, timing, {run: rows[run] for run in rows if run in metrics})
+            )
         write_json(
             folder / "provenance.json",
             provenance(config.model_dump(mode="json"), args.seconds, seed=config.seed, files=len(found)),
