@@ -7,7 +7,10 @@ rule plot_deltas:
         filtered=expand(f"{R}/filtered/{{lam}}.json", lam=LAMBDAS),
     output:
         png=report(
-            f"{R}/figures/delta_histogram.png", caption="../report/delta_histogram.rst", category="Ablations"
+            f"{R}/figures/delta_histogram.png",
+            caption="../report/delta_histogram.rst",
+            category="Ablations",
+            labels={"figure": "delta-CLIP of all samples (Eq. 6)"},
         ),
         csv=f"{R}/figures/delta_histogram.csv",
     log:
@@ -39,7 +42,10 @@ rule plot_lambda_curve:
         filtered=expand(f"{R}/filtered/{{lam}}.json", lam=LAMBDAS),
     output:
         png=report(
-            f"{R}/figures/lambda_curve.png", caption="../report/lambda_curve.rst", category="Ablations"
+            f"{R}/figures/lambda_curve.png",
+            caption="../report/lambda_curve.rst",
+            category="Ablations",
+            labels={"figure": "Scores by lambda"},
         ),
         csv=f"{R}/figures/lambda_curve.csv",
     log:
@@ -71,6 +77,7 @@ rule plot_demonstration_curve:
             f"{R}/figures/demonstration_curve.png",
             caption="../report/demonstration_curve.rst",
             category="Ablations",
+            labels={"figure": "Scores by number of demonstrations (Fig. 6)"},
         ),
         csv=f"{R}/figures/demonstration_curve.csv",
     log:

@@ -33,6 +33,20 @@ SHEET_RUNS = {
 if PHOTO_BENCHMARK:
     del SHEET_RUNS["compositional"]
 
+# What the report's menu calls them.
+TITLES = {
+    "table1": "Table 1: similarity to subject and prompt",
+    "table2": "Table 2: subject, text, realism, seconds",
+    "table3": "Table 3: fine-tuning the apprentice",
+    "differences": "Paired differences between systems",
+    "skills": "SuTI by skill (Fig. 4)",
+    "comparison": "All systems side by side (Figs. 7, 8)",
+    "compositional": "Prompts that ask for more and more",
+    "lambda": "By lambda",
+    "demonstrations": "By number of demonstrations",
+    "failures": "Where SuTI fails",
+}
+
 EXPERT_SHARDS = SHARDS[:4]  # enough for a sheet, however many there are
 
 TABLES = expand(f"{R}/tables/{{table}}.{{kind}}", table=TABLE_RUNS, kind=["csv", "png", "tex"])
@@ -62,7 +76,12 @@ rule make_table:
         ),
     output:
         csv=f"{R}/tables/{{table}}.csv",
-        png=report(f"{R}/tables/{{table}}.png", caption="../report/table.rst", category="Tables"),
+        png=report(
+            f"{R}/tables/{{table}}.png",
+            caption="../report/table.rst",
+            category="Tables",
+            labels=lambda wildcards: {"table": TITLES[wildcards.table]},
+        ),
         tex=f"{R}/tables/{{table}}.tex",
     log:
         f"{R}/logs/make_table/{{table}}.log",
@@ -96,7 +115,12 @@ rule plot_samples:
         shards=lambda wildcards: [generations(run)["images"] for run in SHEET_RUNS[wildcards.sheet]],
         metrics=lambda wildcards: [f"{R}/metrics/{SUTI}.parquet"] if wildcards.sheet == "failures" else [],
     output:
-        png=report(f"{R}/figures/samples_{{sheet}}.png", caption="../report/samples.rst", category="Samples"),
+        png=report(
+            f"{R}/figures/samples_{{sheet}}.png",
+            caption="../report/samples.rst",
+            category="Samples",
+            labels=lambda wildcards: {"sheet": TITLES[wildcards.sheet]},
+        ),
         csv=f"{R}/figures/samples_{{sheet}}.csv",
     log:
         f"{R}/logs/plot_samples/{{sheet}}.log",
@@ -132,7 +156,10 @@ rule plot_experts:
         shown=[expert_inputs("images.tar", shard) for shard in EXPERT_SHARDS],
     output:
         png=report(
-            f"{R}/figures/samples_experts.png", caption="../report/samples_experts.rst", category="Samples"
+            f"{R}/figures/samples_experts.png",
+            caption="../report/samples_experts.rst",
+            category="Samples",
+            labels={"sheet": "What experts drew and what the filter kept (Eq. 6)"},
         ),
         csv=f"{R}/figures/samples_experts.csv",
     log:

@@ -99,7 +99,12 @@ rule report_mining:
         truth=f"{R}/world/truth.parquet" if WORLD else [],
     output:
         report=f"{R}/mining/report.json",
-        figure=report(f"{R}/figures/similarity.png", caption="../report/similarity.rst", category="Mining"),
+        figure=report(
+            f"{R}/figures/similarity.png",
+            caption="../report/similarity.rst",
+            category="Mining",
+            labels={"figure": "Similarity of each page's pictures, and the band"},
+        ),
         table=f"{R}/figures/similarity.csv",
     log:
         f"{R}/logs/report_mining.log",

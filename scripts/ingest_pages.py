@@ -34,7 +34,7 @@ def main() -> None:
 
     def kept() -> Iterator[tuple[str, bytes]]:
         raw = read_pages(paths, settings.format, max_pixels=settings.max_pixels)
-        for row, png in tqdm(ingest(raw, settings, args.part, dealt=dealt), desc="pictures", disable=None):
+        for row, png in tqdm(ingest(raw, settings, args.part, dealt=dealt), desc="pictures", mininterval=5):
             rows.append(row)
             if png is not None:
                 yield f"{row['image_id']}.png", png

@@ -56,7 +56,7 @@ def main() -> None:
             yield f"{key}.png", shards[part_of[key]][key]
 
     count = args.settings["experts.shards"]
-    for inputs in tqdm(partition(members, texts, prompts, count), total=count, desc="shards", disable=None):
+    for inputs in tqdm(partition(members, texts, prompts, count), total=count, desc="shards", mininterval=5):
         folder = args.out_dir / str(inputs.shard)
         write_shard(folder / "images.tar", pictures(inputs.demonstrations["image_id"]))
         tables.write(folder / "demonstrations.parquet", "demonstrations", inputs.demonstrations)

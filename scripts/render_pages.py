@@ -34,7 +34,7 @@ def main() -> None:
     numbers: dict[str, int] = {}
     others = {name: count for name, count in world.model_dump().items() if name != "subjects"}
     pictures = world_pages(args.settings.seed, world.subjects, truths=truths, **others)
-    for picture in tqdm(pictures, desc="pictures", unit="picture", disable=None):
+    for picture in tqdm(pictures, desc="pictures", unit="picture", mininterval=5):
         url = picture.page_url
         key = f"{numbers.setdefault(url, len(numbers)):06d}_{counts[url]:03d}"
         counts[url] += 1

@@ -102,7 +102,7 @@ def main() -> None:
     start = time.perf_counter()
     logs: dict[str, list[dict[str, Any]]] = {"subjects": [], "prompts": []}
     rows: list[dict[str, Any]] = []
-    for page in tqdm(pages[: a.pages], desc="pages", disable=None):
+    for page in tqdm(pages[: a.pages], desc="pages", mininterval=5):
         if time.perf_counter() - start > a.seconds:
             break
         subjects, texts, log = refine_subjects(page, writer)

@@ -45,7 +45,7 @@ def caption_clusters(
         )
     rows: list[dict[str, object]] = []
     ordered = members.sort_values(["cluster_id", "position"], kind="stable")
-    for cluster_id, cluster in tqdm(list(ordered.groupby("cluster_id", sort=True)), desc="captions", disable=None):
+    for cluster_id, cluster in tqdm(list(ordered.groupby("cluster_id", sort=True)), desc="captions", mininterval=5):
         keys = list(cluster["image_id"])
         texts: list[str] = []
         for start in range(0, len(keys), batch_size):

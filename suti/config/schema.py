@@ -280,7 +280,7 @@ class TrainModels(Section):
     base_batch_size: Positive = Field(48, description="images a step")
     base_learning_rate: float = Field(1e-3, gt=0, description="peak rate of Muon and AdamW")
     compile: bool = Field(True, description="torch.compile the text-to-image UNet (needs a C++ compiler)")
-    super_resolution_steps: Positive = Field(3000, description="super-resolution UNet: steps at batch 32")
+    super_resolution_steps: Positive = Field(2600, description="super-resolution UNet: steps at batch 16")
     clip_steps: Positive = Field(1100, description="CLIP: steps at batch 128")
     captioner_steps: Positive = Field(1000, description="captioner: steps at batch 64")
     dino_steps: Positive = Field(700, description="DINO-like encoder: steps at batch 128")

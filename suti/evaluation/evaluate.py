@@ -66,7 +66,7 @@ def evaluate_run(
     result = generations[KEYS].reset_index(drop=True)
     result = result.assign(**{metric: np.nan for metric in METRICS})
     groups = result.groupby("subject_id", sort=False).indices
-    for subject_id, rows in tqdm(groups.items(), desc="judging subjects", disable=None):
+    for subject_id, rows in tqdm(groups.items(), desc="judging subjects", mininterval=5):
         if not references.get(subject_id):
             raise ValueError(f"subject {subject_id!r}: no real pictures in the references; prepare the benchmark anew")
         pictures = [images[key] for key in result["sample_id"].iloc[rows]]

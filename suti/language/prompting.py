@@ -35,7 +35,7 @@ def write_prompts(
     evidence = {e.subject_id: e for e in evidence_of(captions)}
     refined = {str(key): list(rows["text"]) for key, rows in texts.groupby("subject_id", sort=True)}
     rows: list[dict[str, object]] = []
-    for row in tqdm(list(subjects.sort_values("subject_id").itertuples()), desc="prompts", disable=None):
+    for row in tqdm(list(subjects.sort_values("subject_id").itertuples()), desc="prompts", mininterval=5):
         subject_id = str(row.subject_id)
         if subject_id not in evidence:
             raise ValueError(f"captions: no rows of subject {subject_id!r}; give the captions of the same part")

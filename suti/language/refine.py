@@ -38,7 +38,7 @@ def refine_subjects(captions: pd.DataFrame, writer: Writer) -> tuple[pd.DataFram
     start = time.perf_counter()
     subjects: list[dict[str, object]] = []
     texts: list[dict[str, object]] = []
-    for evidence in tqdm(list(evidence_of(captions)), desc="subjects", disable=None):
+    for evidence in tqdm(list(evidence_of(captions)), desc="subjects", mininterval=5):
         subject = writer.describe(evidence, log)
         log.generic += subject.class_name == GENERIC
         subjects.append(

@@ -84,7 +84,7 @@ def mine(
     clusters: list[dict[str, Any]] = []
     members: list[dict[str, Any]] = []
     groups = pages.groupby("page_url", sort=True)
-    for page_url, group in tqdm(groups, total=groups.ngroups, desc="clusters", unit="page", disable=None):
+    for page_url, group in tqdm(groups, total=groups.ngroups, desc="clusters", unit="page", mininterval=5):
         usable = group[group["status"] == "ok"].sort_values("position")
         similarity, known = float("nan"), len(usable) >= 2
         if known:

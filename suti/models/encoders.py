@@ -110,7 +110,7 @@ class Encoder:
             return self.embed([np.zeros((32, 32, 3), np.uint8)])[:0]
         rows = []
         starts = range(0, len(images), batch_size)
-        for start in tqdm(starts, desc="embedding pictures", disable=None if len(starts) > 1 else True):
+        for start in tqdm(starts, desc="embedding pictures", disable=len(starts) == 1, mininterval=5):
             pictures = [_pil(image) for image in images[start : start + batch_size]]
             rows.append(_unit(self._encode_image(self._preprocess(pictures).to(self.device))))
         return np.concatenate(rows)

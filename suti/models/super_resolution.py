@@ -111,7 +111,7 @@ class PixelSuperResolution:
         shape = (3 * PATCH**2, size * FACTOR // PATCH, size * FACTOR // PATCH)
         parts = []
         starts = range(0, len(images), batch_size)
-        for start in tqdm(starts, desc="super-resolution", disable=None if len(starts) > 1 else True):
+        for start in tqdm(starts, desc="super-resolution", disable=len(starts) == 1, mininterval=5):
             low = torch.from_numpy(np.stack(list(images[start : start + batch_size]))).permute(0, 3, 1, 2).float()
             # Both draws of a picture together; DDIM's later steps draw nothing.
             draws = [

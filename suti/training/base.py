@@ -137,7 +137,7 @@ def train_base(settings: BaseTraining, checkpoint: Path, log: list[dict[str, flo
     network = torch.compile(unet) if settings.compile else unet
     corpus = Corpus(settings.seed, first, settings.steps, settings.batch_size, base.tokenizer)
     loader = DataLoader(corpus, batch_size=None, num_workers=1, prefetch_factor=4)
-    progress = tqdm(loader, total=settings.steps, initial=first, desc="train base", disable=None)
+    progress = tqdm(loader, total=settings.steps, initial=first, desc="train base", mininterval=5)
     running = 0.0
     for step, batch in enumerate(progress, start=first):
         rate = learning_rate(step, settings.steps, settings.peak_rate)

@@ -95,7 +95,7 @@ def train(
     start = load_checkpoint(checkpoint, key, model, parameters, optimizer, average)
     means: dict[str, float] = {}
     begun = time.perf_counter()
-    bar = tqdm(range(start, settings.steps), desc=settings.name, initial=start, total=settings.steps, disable=None)
+    bar = tqdm(range(start, settings.steps), desc=settings.name, initial=start, total=settings.steps, mininterval=5)
     for step in bar:
         torch.manual_seed(stable_hash(settings.seed, settings.name, step, bits=56))
         for group in optimizer.param_groups:
