@@ -126,6 +126,7 @@ def run(options: argparse.Namespace) -> int:
         "prompts": options.prompt,
         "texts": [text for _, text in demonstrations],
         "guidance_scale": scale,
+        "dynamic_thresholding": config.evaluation.dynamic_thresholding,
         "num_inference_steps": options.steps or config.evaluation.num_inference_steps,
         "seed": config.seed if options.seed is None else options.seed,
     }
@@ -237,6 +238,7 @@ def _draw(
         demonstrations=demonstrations,
         num_inference_steps=settings["num_inference_steps"],
         guidance_scale=settings["guidance_scale"],
+        dynamic_thresholding=settings["dynamic_thresholding"],
         generator=torch_generator(settings["seed"], "generate", prompt, index),
     )
     picture = np.asarray(output.images[0])

@@ -78,7 +78,7 @@ class SuTIPipeline(DiffusionPipeline):
         demonstrations: Sequence[Demonstration] | Demonstrations = (),
         num_inference_steps: int = 24,
         guidance_scale: float = 3.0,
-        dynamic_thresholding: bool = True,
+        dynamic_thresholding: bool = False,
         num_images_per_prompt: int = 1,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         output_type: str = "pil",
@@ -91,7 +91,7 @@ class SuTIPipeline(DiffusionPipeline):
             demonstrations: (picture, text) pairs, or what ``encode_subject`` returned; none gives the base.
             num_inference_steps: DDPM steps.
             guidance_scale: classifier-free guidance of text and demonstrations together; 1 is none.
-            dynamic_thresholding: Imagen's, for pixel bases.
+            dynamic_thresholding: Imagen's, for pixel bases under strong guidance; False clips x_0.
             num_images_per_prompt: pictures of each prompt, one after the other.
             generator: one CPU generator, or one a picture (then no picture depends on its batch).
             output_type: 'pil' or 'np' (uint8 ``(B, H, W, 3)``).
