@@ -7,6 +7,7 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
 from suti.models.base import BaseModel
+from suti.models.small_attention import use_small_map_attention
 from suti.training.vocabulary import build_tokenizer
 
 HEADS = {"attention_head_dim": 2, "norm_num_groups": 4}
@@ -62,4 +63,5 @@ def tiny_base(kind: str = "pixel", seed: int = 0) -> BaseModel:
         )  # fmt: skip
         text_encoder = _text_encoder("t5", words, pad)
         scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    use_small_map_attention(unet)  # as load_base does
     return BaseModel(unet, text_encoder, tokenizer, scheduler, vae).freeze()

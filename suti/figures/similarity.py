@@ -66,6 +66,7 @@ def similarity_figure(histogram: pd.DataFrame, band: tuple[float, float], summar
     shown = histogram.loc[base > 0, "low"]
     axes.set_xlim(max(float(histogram["low"].iloc[0]), min([*shown, band[0]]) - 0.05), 1.0)
     below = f"; {none} pages with fewer than two usable pictures are not shown" if none else ""
+    axes.set_ylim(0, 1.08 * max(1.0, base.max(initial=0)))
     axes.set_xlabel(f"mean pairwise cosine of the page's pictures{below}")
     axes.set_ylabel("pages")
     axes.set_title(summary, fontsize=10)

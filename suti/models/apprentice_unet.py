@@ -20,6 +20,7 @@ from suti.models.demonstration_attention import (
     Demonstrations,
     Initialization,
 )
+from suti.models.small_attention import use_small_map_attention
 
 
 class ApprenticeUNet(UNet2DConditionModel):
@@ -62,6 +63,7 @@ class ApprenticeUNet(UNet2DConditionModel):
         return apprentice
 
     def _install(self, initialization: Initialization) -> None:
+        use_small_map_attention(self)
         recorded: dict[int, str] = {}  # level of the down-stack -> its last attention
         modules = {f"{n}.processor": m for n, m in self.named_modules() if f"{n}.processor" in self.attn_processors}
         for name in modules:

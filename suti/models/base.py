@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, UNet2DCon
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
 
 from suti.models.codec import Codec, LatentCodec, PixelCodec, pixel_patch
+from suti.models.small_attention import use_small_map_attention
 
 TEXT_ENCODERS: dict[str, type[PreTrainedModel]] = {"CLIPTextModel": CLIPTextModel, "T5EncoderModel": T5EncoderModel}
 
@@ -130,4 +131,5 @@ def load_base(spec: str, field: str = "models.base") -> BaseModel:
         scheduler=scheduler,
         vae=vae,
     )
+    use_small_map_attention(base.unet)
     return base.freeze()

@@ -33,7 +33,8 @@ def test_zero_start_equals_the_base(kind):
         seen = {"demonstrations": unet.encode_demonstrations(shown, texts, 3)}
         assert seen["demonstrations"].keys_values
         want = base.unet(x, timesteps, text).sample
-        assert torch.equal(unet(x, timesteps, text, cross_attention_kwargs=seen).sample, want)
+        # Adding zeros is exact; the sum's place in memory may move a matrix product's last digit.
+        torch.testing.assert_close(unet(x, timesteps, text, cross_attention_kwargs=seen).sample, want)
         assert torch.equal(unet(x, timesteps, text).sample, want)
 
 
