@@ -57,7 +57,9 @@ class StackedAdafactor:
             moment.mul_(decay).add_(square.add_(EPSILON), alpha=1 - decay)
             update = gradient * moment.rsqrt()
         inner = tuple(range(2, update.ndim))
-        root_mean_square = torch.linalg.vector_norm(update, dim=inner, keepdim=True) / math.prod(update.shape[2:]) ** 0.5
+        root_mean_square = (
+            torch.linalg.vector_norm(update, dim=inner, keepdim=True) / math.prod(update.shape[2:]) ** 0.5
+        )
         bank.master.addcmul_(update, (root_mean_square / CLIP).clamp_(min=1.0).reciprocal_(), value=-self.learning_rate)
         if bank.working.dtype != torch.float32:
             bank.working.copy_(bank.master)

@@ -211,7 +211,12 @@ def _is_trivial(a: torch.Tensor, geometry: tuple[Any, Any, Any]) -> bool:
 
 
 def _input_gradient(
-    grad: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, channels: int, geometry: tuple[Any, Any, Any], groups: int
+    grad: torch.Tensor,
+    weight: torch.Tensor,
+    x: torch.Tensor,
+    channels: int,
+    geometry: tuple[Any, Any, Any],
+    groups: int,
 ) -> torch.Tensor:
     """Gradient of a convolution's input, channels last; the frozen weight gets none."""
     shape = (len(x), channels, *x.shape[2:])
