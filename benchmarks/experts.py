@@ -15,6 +15,7 @@ best K for four images an expert and step, the default (``experts.batch_size``).
 from __future__ import annotations
 
 import argparse
+import copy
 import gc
 import resource
 import statistics
@@ -94,7 +95,12 @@ def plain(base: BaseModel, data: list[TrainingSet], settings: FineTuning, comput
 def mapped(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> None:
     """The same loop under ``torch.func.vmap``: parameters, rows and gradients stacked over subjects."""
     adapter(base, settings)
-    unet = base.unet.train()
+    unet = copy.deepcopy(base.unet).train()
+    _finish(base)
+    if precision(compute, base.device) == "bf16":  # vmap's group norm takes no inputs of mixed precision
+        for module in unet.modules():
+            if isinstance(module, torch.nn.GroupNorm | torch.nn.LayerNorm):
+                module.to(torch.bfloat16)
     count = len(data)
     stacked = {n: p.detach().expand(count, *p.shape).clone() for n, p in unet.named_parameters() if f".{ADAPTER}." in n}
     unet.requires_grad_(False)
@@ -113,7 +119,6 @@ def mapped(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compu
             stacked[name].grad = gradient
         optimizer.step()
         optimizer.zero_grad()
-    _finish(base)
 
 
 def _finish(base: BaseModel) -> None:

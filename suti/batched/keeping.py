@@ -21,8 +21,8 @@ def save_expert(
 ) -> Path:
     """Write an expert's weights, whole or not at all, and return their folder.
 
-    LoRA: ``pytorch_lora_weights.safetensors``, which ``unet.load_lora_adapter(folder, prefix="unet")`` and
-    ``load_lora_weights`` of diffusers' pipelines open (alpha = rank). Full: a folder for
+    LoRA: ``pytorch_lora_weights.safetensors``, which ``load_lora_weights`` of diffusers' pipelines and
+    ``unet.load_lora_adapter(folder, prefix="unet", use_safetensors=True)`` open (alpha = rank). Full: a folder for
     ``UNet2DConditionModel.from_pretrained``.
 
     Args:

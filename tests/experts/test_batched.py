@@ -241,7 +241,7 @@ def test_kept_experts_open_with_diffusers(method, tmp_path):
     assert folder.parent == tmp_path and not is_kept(tmp_path, "c", "address")
     if method == "lora":
         unet = base.unet
-        unet.load_lora_adapter(folder, prefix="unet")
+        unet.load_lora_adapter(folder, prefix="unet", use_safetensors=True)
     else:
         unet = UNet2DConditionModel.from_pretrained(folder)
     with torch.no_grad():
