@@ -15,6 +15,7 @@ import torch
 from suti.batched.adafactor import StackedAdafactor
 from suti.batched.adapters import stacked_adapters
 from suti.batched.parameters import StackedParameters
+from suti.batched.small_maps import fast_small_maps
 from suti.batched.weights import stacked_weights
 from suti.compute import autocast, precision
 from suti.config.schema import Compute
@@ -33,11 +34,11 @@ def stacked_unet(
     """
     dtype = torch.bfloat16 if precision(compute, base.device) == "bf16" else torch.float32
     if settings.method == "lora":
-        with stacked_adapters(base.unet, generators, settings.lora_rank, settings.frozen, dtype) as parameters:
-            yield parameters
+        stacked = stacked_adapters(base.unet, generators, settings.lora_rank, settings.frozen, dtype)
     else:
-        with stacked_weights(base.unet, len(generators), settings.frozen, dtype) as parameters:
-            yield parameters
+        stacked = stacked_weights(base.unet, len(generators), settings.frozen, dtype)
+    with stacked as parameters, fast_small_maps(base.unet):
+        yield parameters
 
 
 def train_experts(
@@ -82,9 +83,7 @@ def train_experts(
         condition = text[pick]
         with autocast(compute, device):
             losses = denoising_loss(
-                lambda x, t, c=condition: base.unet(
-                    x.contiguous(memory_format=torch.channels_last), t, c, return_dict=False
-                )[0],
+                lambda x, t, c=condition: base.unet(x, t, c, return_dict=False)[0],
                 base.scheduler, x_start[pick], torch.cat(noises).to(device), torch.cat(times).to(device),
             ).view(count, rows).mean(1)  # fmt: skip
         losses.sum().backward()

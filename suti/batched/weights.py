@@ -100,7 +100,7 @@ def _forward(
         if isinstance(layer, torch.nn.Conv2d):
             return layer._conv_forward(x.to(w.dtype), w, b)
         if isinstance(layer, torch.nn.GroupNorm):
-            return F.group_norm(x, layer.num_groups, w, b, layer.eps)
+            return F.group_norm(x.contiguous(), layer.num_groups, w, b, layer.eps)
         return F.layer_norm(x, layer.normalized_shape, w, b, layer.eps)
 
     def each(x: torch.Tensor) -> torch.Tensor:
