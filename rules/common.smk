@@ -72,7 +72,13 @@ wildcard_constraints:
 
 
 # Settings that say how a job computes, not what: the script gets them, Snakemake's records leave them out.
-UNRECORDED = ("compute.threads", "compute.device", "experts.keep", "apprentice.checkpoint_every")
+UNRECORDED = (
+    "compute.threads",
+    "compute.device",
+    "experts.keep",
+    "experts.experts_at_once",
+    "apprentice.checkpoint_every",
+)
 
 
 class Recorded(str):

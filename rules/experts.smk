@@ -70,10 +70,11 @@ rule train_experts:
         ),
         code=code_digest("scripts/train_experts.py"),
         cache=f"{R}/experts/cache",
+        kept=f"{R}/experts/kept",
     message:
         "Experts of shard {wildcards.shard}: train, sample, score, discard"
     shell:
         "python scripts/train_experts.py --settings {params.settings:q}"
         " --demonstrations {input.demonstrations} --prompts {input.prompts} --images {input.images}"
-        " --cache {params.cache:q} --samples {output.samples} --scores {output.scores} --log-table {output.table}"
+        " --cache {params.cache:q} --kept {params.kept:q} --samples {output.samples} --scores {output.scores} --log-table {output.table}"
         " 2>&1 | tee {log}"

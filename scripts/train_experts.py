@@ -1,10 +1,11 @@
-"""Experts of one shard: for each subject train, draw the unseen prompts, score, discard.
+"""Experts of one shard: train them, several at once, draw the unseen prompts, score, discard.
 
     python scripts/train_experts.py --demonstrations IN/demonstrations.parquet --prompts IN/prompts.parquet \\
         --images IN/images.tar --cache results/experts/cache --samples s.tar --scores s.parquet --log-table l.parquet \\
         --settings '{"seed": 0, "compute": {}, "models.base": "...", "experts": {}, "filtering.encoder": "..."}'
 
-Experts that the cache knows are not trained again, so a killed shard goes on where it was.
+Experts that the cache knows are not trained again, so a killed shard goes on where it was. With ``experts.keep``
+the weights go to ``--kept``, and an expert that is in the cache but not there is trained again.
 """
 
 from __future__ import annotations
@@ -16,9 +17,19 @@ from tqdm.auto import tqdm
 
 from suti import tables
 from suti.arguments import parser
+from suti.batched.keeping import is_kept
+from suti.batched.memory import experts_at_once
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
-from suti.experts import ExpertTask, expert_address, read_cached, run_expert, write_cached
+from suti.experts import (
+    ExpertTask,
+    expert_address,
+    fine_tuning,
+    read_cached,
+    run_experts,
+    training_set,
+    write_cached,
+)
 from suti.io.shard_index import ShardIndex
 from suti.io.shards import encode_png, write_shard
 from suti.models.base import load_base
@@ -52,10 +63,13 @@ def main() -> None:
     for name in ("demonstrations", "prompts", "images"):
         arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"the shard's {name}")
     arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="what finished experts left")
+    arguments.add_argument("--kept", type=Path, metavar="FOLDER", help="weights, if experts.keep is set")
     for name in ("samples", "scores", "log-table"):
         arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"{name} to write")
     args = arguments.parse_args()
     s = args.settings
+    if s.experts.keep and args.kept is None:
+        arguments.error("--kept: experts.keep is set; name the folder for the weights")
     device = prepare(s.compute)
     context = {
         "seed": s.seed,
@@ -65,28 +79,44 @@ def main() -> None:
         "code": code_digest(__file__, ROOT),
     }
     tasks = read_tasks(args.demonstrations, args.prompts, args.images)
-    models = None
-    results, trained, start = [], 0, time.perf_counter()
-    progress = tqdm(tasks, desc="experts", unit="expert", mininterval=5)
-    for task in progress:
-        address = expert_address(task, s.experts, context)
+    addresses = [expert_address(task, s.experts, context) for task in tasks]
+    kept = args.kept if s.experts.keep else None
+    results = {}
+    for task, address in zip(tasks, addresses, strict=True):
         result = read_cached(args.cache, address)
-        if result is None:
-            if models is None:  # a shard that the cache knows needs no models
-                models = (
-                    load_base(s["models.base"]).to(device),
-                    load_text_image_encoder(s["filtering.encoder"], s.compute),
-                )
-            result = run_expert(task, address, *models, s.experts, s.compute, s.seed)
-            write_cached(args.cache, address, result)
-            trained += 1
-            progress.set_postfix_str(f"{3600 * trained / (time.perf_counter() - start):.0f} experts/h")
-        results.append(result)
-    write_shard(args.samples, ((f"{sid}.png", encode_png(image)) for r in results for sid, image in r.samples))
-    tables.write(args.scores, "scores", [row for r in results for row in r.scores])
-    tables.write(args.log_table, "expert_log", [r.log for r in results])
-    dropped = [r.log["subject_id"] for r in results if r.log["status"] != "ok"]
-    print(f"{len(tasks)} experts: {trained} trained, the rest from the cache, {len(dropped)} dropped {dropped}")
+        lost = (
+            kept is not None
+            and result is not None
+            and result.log["status"] == "ok"
+            and not is_kept(kept, task.subject_id, address)
+        )
+        if result is not None and not lost:
+            results[address] = result
+    pending = [(task, address) for task, address in zip(tasks, addresses, strict=True) if address not in results]
+    if pending:  # a shard that the cache knows needs no models
+        base = load_base(s["models.base"]).to(device)
+        clip = load_text_image_encoder(s["filtering.encoder"], s.compute)
+        count = experts_at_once(
+            s.experts.experts_at_once, base, fine_tuning(s.experts), s.compute, training_set(pending[0][0], base)
+        )
+        start = time.perf_counter()
+        progress = tqdm(desc=f"experts, {count} at once", total=len(tasks), initial=len(results), unit="expert")
+        for first in range(0, len(pending), count):
+            group = pending[first : first + count]
+            done = run_experts(*zip(*group, strict=True), base, clip, s.experts, s.compute, s.seed, kept)
+            for (_, address), result in zip(group, done, strict=True):
+                write_cached(args.cache, address, result)
+                results[address] = result
+            hour = 3600 * (first + len(group)) / (time.perf_counter() - start)
+            progress.set_postfix_str(f"{hour:.0f} experts/h", refresh=False)
+            progress.update(len(group))
+        progress.close()
+    ordered = [results[address] for address in addresses]
+    write_shard(args.samples, ((f"{sid}.png", encode_png(image)) for r in ordered for sid, image in r.samples))
+    tables.write(args.scores, "scores", [row for r in ordered for row in r.scores])
+    tables.write(args.log_table, "expert_log", [r.log for r in ordered])
+    dropped = [r.log["subject_id"] for r in ordered if r.log["status"] != "ok"]
+    print(f"{len(tasks)} experts: {len(pending)} trained, the rest from the cache, {len(dropped)} dropped {dropped}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Experts (section 4.1): fine-tune the base on one subject, draw its unseen prompts, score the draws, discard.
+"""Experts (section 4.1): fine-tune the base on each subject, draw its unseen prompts, score the draws, discard.
 
 An expert is addressed by its content: pictures, texts, prompts, settings, base, scoring CLIP and code. What an
 expert left (samples and scores) is kept in a cache under that address, so a killed shard, another number of shards or
@@ -19,15 +19,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from suti.compute import autocast
+from suti.batched.keeping import save_expert
+from suti.batched.sampling import draw_experts
+from suti.batched.training import stacked_unet, train_experts
 from suti.config.schema import Compute, Experts
 from suti.filtering import delta_clip
-from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
+from suti.fine_tuning import FineTuning, TrainingSet
 from suti.io.shards import decode_rgb, encode_png, iterate_shard, write_shard
 from suti.models.base import BaseModel
-from suti.models.demonstration_attention import Demonstrations
 from suti.models.encoders import TextImageEncoder
-from suti.models.pipeline import draw, to_tensor
+from suti.models.pipeline import to_tensor
 from suti.seeds import torch_generator
 
 
@@ -54,50 +55,77 @@ def expert_address(task: ExpertTask, settings: Experts, context: dict[str, Any])
     """Content address of an expert, 32 hex digits.
 
     Args:
-        settings: all settings of experts but those that say where and whether to keep them.
+        settings: all settings of experts; those that say where, how many at once and what to keep are left out.
         context: seed, hashes of base and scoring CLIP, code version, precision.
     """
     digest = hashlib.blake2b(digest_size=16)
-    chosen = settings.model_dump(mode="json", exclude={"shards", "keep"})
+    chosen = settings.model_dump(mode="json", exclude={"shards", "keep", "experts_at_once"})
     digest.update(json.dumps([task.subject_id, task.texts, task.prompts, chosen, context], sort_keys=True).encode())
     for image in task.images:
         digest.update(hashlib.sha256(image).digest())
     return digest.hexdigest()
 
 
-def run_expert(
-    task: ExpertTask,
-    address: str,
+def fine_tuning(settings: Experts) -> FineTuning:
+    """How the settings train an expert."""
+    return FineTuning(settings.method, settings.steps, settings.batch_size, settings.learning_rate,
+                      settings.lora_rank, tuple(settings.frozen))  # fmt: skip
+
+
+def training_set(task: ExpertTask, base: BaseModel) -> TrainingSet:
+    """A subject's pictures and texts as the UNet takes them, computed once."""
+    pictures = [to_tensor(decode_rgb(data), base.image_size) for data in task.images]
+    return TrainingSet(base.codec.encode(torch.stack(pictures).to(base.device)), base.encode_text(list(task.texts)))
+
+
+def run_experts(
+    tasks: Sequence[ExpertTask],
+    addresses: Sequence[str],
     base: BaseModel,
     clip: TextImageEncoder,
     settings: Experts,
     compute: Compute,
     seed: int,
-) -> ExpertResult:
-    """Train one expert (Eq. 4), draw its prompts by DDPM with guidance, and score the draws (Eq. 6).
+    kept: Path | None = None,
+) -> list[ExpertResult]:
+    """Train the experts of all tasks at once (Eq. 4), draw their prompts by DDPM with guidance, score (Eq. 6).
 
-    A diverged expert leaves no samples and is named in its log row.
+    What an expert gives does not depend on the others, nor on how many they are, up to rounding. A diverged one
+    leaves no samples and is named in its log row.
+
+    Args:
+        addresses: content address of each expert (``expert_address``).
+        kept: folder to save the trained weights in; None discards them.
     """
-    size, device = base.image_size, base.device
-    pictures = [decode_rgb(data) for data in task.images]
-    x_start = base.codec.encode(torch.stack([to_tensor(p, size) for p in pictures]).to(device))
-    data = TrainingSet(x_start, base.encode_text(list(task.texts)))
-    tuning = FineTuning(settings.method, settings.steps, settings.batch_size, settings.learning_rate,
-                        settings.lora_rank, tuple(settings.frozen))  # fmt: skip
-    log = {"expert_id": address, "subject_id": task.subject_id, "steps": settings.steps, "status": "ok"}
-    drawn = [(pid, prompt, i) for pid, prompt in task.prompts for i in range(settings.samples_per_prompt)]
-    with subject_unet(base, tuning) as (_, parameters):
-        loss = fine_tune(base, parameters, data, tuning, compute, (seed, "expert", task.subject_id))
-        if not math.isfinite(loss):
-            return ExpertResult({**log, "loss": loss, "status": "diverged"}, [], [])
-        generators = [torch_generator(seed, "sample", task.subject_id, pid, i) for pid, _, i in drawn]
-        with autocast(compute, device):
-            images = draw(
-                base, [prompt for _, prompt, _ in drawn], Demonstrations(), generators,
-                settings.num_inference_steps, settings.guidance_scale, settings.dynamic_thresholding,
-            ) if drawn else np.zeros((0, size, size, 3), np.uint8)  # fmt: skip
+    tuning = fine_tuning(settings)
+    data = [training_set(task, base) for task in tasks]
+    drawn = [[(pid, p, i) for pid, p in task.prompts for i in range(settings.samples_per_prompt)] for task in tasks]
+    generators = [torch_generator(seed, "expert", task.subject_id) for task in tasks]
+    with stacked_unet(base, tuning, generators, compute) as parameters:
+        losses = train_experts(base, parameters, data, generators, tuning, compute)
+        drawn = [asked if math.isfinite(loss) else [] for asked, loss in zip(drawn, losses, strict=True)]
+        wanted = [
+            [(prompt, torch_generator(seed, "sample", task.subject_id, pid, i)) for pid, prompt, i in asked]
+            for task, asked in zip(tasks, drawn, strict=True)
+        ]
+        images = draw_experts(base, wanted, settings, compute)
+        for number, task in enumerate(tasks):
+            if kept is not None and math.isfinite(losses[number]):
+                save_expert(kept, task.subject_id, addresses[number], base, tuning, parameters.of_expert(number))
+    return [
+        _result(*parts, clip, settings.steps)
+        for parts in zip(tasks, addresses, losses, drawn, images, strict=True)
+    ]  # fmt: skip
+
+
+def _result(
+    task: ExpertTask, address: str, loss: float, drawn: list[tuple[str, str, int]], images: np.ndarray,
+    clip: TextImageEncoder, steps: int,
+) -> ExpertResult:  # fmt: skip
+    status = "ok" if math.isfinite(loss) else "diverged"
+    log = {"expert_id": address, "subject_id": task.subject_id, "steps": steps, "status": status, "loss": loss}
     ids = [f"{task.subject_id}_{pid}_{i}" for pid, _, i in drawn]
-    scores = score_samples(clip, images, [prompt for _, prompt, _ in drawn], pictures)
+    scores = score_samples(clip, images, [prompt for _, prompt, _ in drawn], [decode_rgb(d) for d in task.images])
     rows = [
         {
             "sample_id": sid,
@@ -109,7 +137,7 @@ def run_expert(
         }
         for sid, (pid, prompt, _), score in zip(ids, drawn, scores, strict=True)
     ]
-    return ExpertResult({**log, "loss": loss}, list(zip(ids, images, strict=True)), rows)
+    return ExpertResult(log, list(zip(ids, images, strict=True)), rows)
 
 
 def score_samples(

@@ -74,11 +74,7 @@ def subject_unet(
     """
     unet = base.unet
     if settings.method == "lora":
-        targets = [
-            n
-            for n, m in unet.named_modules()
-            if isinstance(m, torch.nn.Linear | torch.nn.Conv2d) and not _below(n, settings.frozen)
-        ]
+        targets = list(trained_layers(unet, settings.frozen))
         unet.add_adapter(
             LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_rank, target_modules=targets), ADAPTER
         )
@@ -88,7 +84,7 @@ def subject_unet(
             unet.unload_lora()
             unet.requires_grad_(False)
         return
-    trained = {n: p for n, p in unet.named_parameters() if not _below(n, settings.frozen)}
+    trained = {n: p for n, p in unet.named_parameters() if not below(n, settings.frozen)}
     before = {n: p.detach().clone() for n, p in trained.items()}
     for parameter in trained.values():
         parameter.requires_grad_(True)
@@ -102,7 +98,17 @@ def subject_unet(
                 parameter.copy_(before[name])
 
 
-def _below(name: str, modules: tuple[str, ...]) -> bool:
+def trained_layers(unet: torch.nn.Module, frozen: tuple[str, ...]) -> dict[str, torch.nn.Module]:
+    """Linear and convolution layers that LoRA adapts: all that are not below ``frozen``."""
+    return {
+        n: m
+        for n, m in unet.named_modules()
+        if isinstance(m, torch.nn.Linear | torch.nn.Conv2d) and not below(n, frozen)
+    }
+
+
+def below(name: str, modules: tuple[str, ...]) -> bool:
+    """Whether a dotted name is one of ``modules`` or lies below one."""
     return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 

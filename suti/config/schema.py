@@ -174,7 +174,8 @@ class Experts(Section):
     dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
     samples_per_prompt: Positive = Field(1, description="samples drawn for each prompt")
     shards: Positive = Field(4, description="jobs; a subject's shard is a stable hash of its id")
-    keep: bool = Field(False, description="keep the experts' weights (they are discarded otherwise)")
+    experts_at_once: Positive | Literal["auto"] = Field("auto", description="experts that share a forward pass of the base; auto: as many as free memory allows and the hardware gains from")
+    keep: bool = Field(False, description="keep the experts' weights below RESULTS/experts/kept (they are discarded otherwise): a LoRA file that diffusers loads, or a UNet folder")
 
 
 class Filtering(Section):

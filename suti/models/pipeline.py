@@ -130,19 +130,27 @@ def draw(
     dynamic_thresholding: bool,
     callback: Callable[[int], None] | None = None,
     text: torch.Tensor | None = None,
+    experts: int = 1,
 ) -> np.ndarray:
     """Sample one picture a prompt: uint8 ``(B, H, W, 3)``. ``demonstrations`` are of one subject, or empty.
 
     Text and demonstrations are dropped together in the unconditional half; both halves share one forward pass and
     the demonstrations' keys and values. ``text`` replaces the prompts' hidden states if they are known already.
+    With ``experts`` (``suti.batched``) the prompts are those of several experts, one expert's after another's and as
+    many of each; the rows of a forward pass are then expert-major too, both halves of an expert together.
     """
     device, count, codec = base.unet.device, len(prompts), base.codec
     text = base.encode_text(list(prompts)) if text is None else text
     guided = guidance_scale != 1
+
+    def halves(unconditional: torch.Tensor, conditional: torch.Tensor) -> torch.Tensor:
+        parts = [half.unflatten(0, (experts, -1)) for half in (unconditional, conditional)]
+        return torch.cat(parts, 1).flatten(0, 1)
+
     if guided:
-        text = torch.cat([base.encode_text([""]).expand(count, -1, -1), text])
+        text = halves(base.encode_text([""]).expand(count, -1, -1), text)
     text = text.to(base.unet.dtype)
-    present = torch.tensor([0.0] * count + [1.0] * count, device=device) if guided else None
+    present = halves(torch.zeros(count, device=device), torch.ones(count, device=device)) if guided else None
     extra = {}
     if demonstrations.keys_values:
         extra = {"cross_attention_kwargs": {"demonstrations": demonstrations.with_present(present)}}
@@ -151,8 +159,8 @@ def draw(
         x = x.to(base.unet.dtype)
         if not guided:
             return base.unet(x, timesteps, text, return_dict=False, **extra)[0]
-        both = base.unet(torch.cat([x, x]), torch.cat([timesteps, timesteps]), text, return_dict=False, **extra)[0]
-        unconditional, conditional = both.chunk(2)
+        both = base.unet(halves(x, x), halves(timesteps, timesteps), text, return_dict=False, **extra)[0]
+        unconditional, conditional = (half.flatten(0, 1) for half in both.unflatten(0, (experts, 2, -1)).unbind(1))
         return guide(conditional, unconditional, guidance_scale)
 
     scheduler = sampling_scheduler(base.scheduler, pixel=base.vae is None, dynamic_thresholding=dynamic_thresholding)

@@ -22,6 +22,7 @@ from pathlib import Path
 # With these, all that the scripts import at their heads.
 MODULES = (
     "suti.apprentice",
+    "suti.experts",
     "suti.fine_tuning",
     "suti.generation",
     "suti.models.captioner",

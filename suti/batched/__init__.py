@@ -1,0 +1,1 @@
+"""Many experts at once: one pass of the shared base serves K subjects, each with weights of its own (section 4.1)."""

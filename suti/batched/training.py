@@ -1,0 +1,103 @@
+"""Training K experts at once (Eq. 4): the loop of ``suti.fine_tuning.fine_tune`` for K subjects side by side.
+
+Each expert draws pictures, noise and timesteps from its own generator in the order in which it would draw them alone,
+and the loss is the sum over experts of the mean over an expert's rows, so each trains as it would alone, up to the
+rounding of larger matrix products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from suti.batched.adafactor import StackedAdafactor
+from suti.batched.adapters import stacked_adapters
+from suti.batched.parameters import StackedParameters
+from suti.batched.small_maps import fast_small_maps
+from suti.batched.weights import stacked_weights
+from suti.compute import autocast, precision
+from suti.config.schema import Compute
+from suti.diffusion.losses import denoising_loss
+from suti.fine_tuning import FineTuning, TrainingSet
+from suti.models.base import BaseModel
+
+
+@contextmanager
+def stacked_unet(
+    base: BaseModel, settings: FineTuning, generators: Sequence[torch.Generator], compute: Compute
+) -> Iterator[StackedParameters]:
+    """The base's UNet with one set of trained tensors a generator; as it was on leaving.
+
+    Inside, a batch of rows is expert-major: a multiple of K rows, those of one expert together.
+    """
+    dtype = torch.bfloat16 if precision(compute, base.device) == "bf16" else torch.float32
+    if settings.method == "lora":
+        stacked = stacked_adapters(base.unet, generators, settings.lora_rank, settings.frozen, dtype)
+    else:
+        stacked = stacked_weights(base.unet, len(generators), settings.frozen, dtype)
+    with stacked as parameters, fast_small_maps(base.unet):
+        yield parameters
+
+
+def train_experts(
+    base: BaseModel,
+    parameters: StackedParameters,
+    subjects: Sequence[TrainingSet],
+    generators: Sequence[torch.Generator],
+    settings: FineTuning,
+    compute: Compute,
+) -> list[float]:
+    """Train K experts in place.
+
+    A diverged expert trains on: its rows and its slices touch no other's, so its neighbours get the bits that they
+    would get beside a healthy one, and what came of it is to be thrown away.
+
+    Args:
+        base: the base, inside ``stacked_unet``.
+        parameters: what ``stacked_unet`` yielded.
+        subjects: K subjects' pictures and texts.
+        generators: those given to ``stacked_unet``; each has drawn its expert's start and draws on.
+
+    Returns:
+        For each expert the mean loss of the last tenth of the steps; not finite if it diverged, in a loss or in a
+        weight.
+    """
+    device, count, rows = base.device, len(subjects), settings.batch_size
+    x_start = torch.cat([s.x_start for s in subjects])
+    text = torch.cat([s.text for s in subjects])
+    sizes = [len(s.x_start) for s in subjects]
+    starts = [sum(sizes[:i]) for i in range(count)]
+    total = base.scheduler.config.num_train_timesteps
+    optimizer = StackedAdafactor(parameters, settings.learning_rate)
+    history = []
+    base.unet.train()
+    for _ in range(settings.steps):
+        picks, noises, times = [], [], []
+        for draw, size, start in zip(generators, sizes, starts, strict=True):
+            picks.append(start + torch.randint(size, (rows,), generator=draw))
+            noises.append(torch.randn((rows, *x_start.shape[1:]), generator=draw))
+            times.append(torch.randint(total, (rows,), generator=draw))
+        pick = torch.cat(picks).to(device)
+        condition = text[pick]
+        with autocast(compute, device):
+            losses = denoising_loss(
+                lambda x, t, c=condition: base.unet(x, t, c, return_dict=False)[0],
+                base.scheduler, x_start[pick], torch.cat(noises).to(device), torch.cat(times).to(device),
+            ).view(count, rows).mean(1)  # fmt: skip
+        losses.sum().backward()
+        optimizer.step()
+        history.append(losses.detach())
+    base.unet.eval()
+    return _summary(torch.stack(history), parameters.finite())
+
+
+def _summary(history: torch.Tensor, sound: torch.Tensor) -> list[float]:
+    """Mean of the last tenth of ``(steps, K)`` losses; the first loss that is not finite, if there is one."""
+    last = history[-max(1, len(history) // 10) :].mean(0)
+    last = torch.where(sound, last, torch.full_like(last, torch.nan)).tolist()
+    for expert, finite in enumerate(history.isfinite().T.tolist()):
+        if not all(finite):
+            last[expert] = history[finite.index(False), expert].item()
+    return last

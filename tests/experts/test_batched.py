@@ -1,0 +1,264 @@
+"""Many experts at once against one alone: adapters, optimiser, training, drop-outs. Tolerances are of float32."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from peft import LoraConfig, inject_adapter_in_model
+
+from suti.batched.adafactor import StackedAdafactor
+from suti.batched.adapters import stacked_adapters
+from suti.batched.keeping import is_kept, save_expert
+from suti.batched.memory import expert_memory, experts_at_once, free_memory
+from suti.batched.parameters import StackedParameters
+from suti.batched.training import stacked_unet, train_experts
+from suti.config.schema import Compute
+from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, fixed_rate_adafactor, subject_unet
+from suti.seeds import torch_generator
+from tests.tiny import tiny_base
+
+FP32 = Compute(precision="fp32", device="cpu")
+TOLERANCE = 1e-4  # of the largest number: K at once against the plain loop, whose matrix products have other shapes
+CASES = [(kind, method) for kind in ("pixel", "latent") for method in ("lora", "full")]
+
+
+def tuning(method: str = "lora", steps: int = 2, rows: int = 2, rate: float = 1e-2) -> FineTuning:
+    return FineTuning(method, steps, rows, rate, 2, ("conv_in", "conv_out"))
+
+
+def subject(base, seed: int) -> TrainingSet:
+    """3 to 5 pictures; latent bases see latents."""
+    draw = torch.Generator().manual_seed(seed)
+    side, channels, count = base.unet.config.sample_size, base.unet.config.in_channels, 3 + seed % 3
+    text = base.encode_text([f"a {word} cat" for word in ("red", "green", "blue", "small", "old")[:count]])
+    return TrainingSet(torch.randn(count, channels, side, side, generator=draw), text)
+
+
+def probe(base) -> tuple[torch.Tensor, ...]:
+    side, channels = base.unet.config.sample_size, base.unet.config.in_channels
+    x = torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(99))
+    return x, torch.tensor([300, 700]), base.encode_text(["a cat", "a dog"])
+
+
+def alone(base, number: int, settings: FineTuning) -> tuple[torch.Tensor, float]:
+    """Prediction and loss of an expert trained by the plain loop."""
+    with subject_unet(base, settings) as (unet, parameters):
+        loss = fine_tune(base, parameters, subject(base, number), settings, FP32, (0, "expert", str(number)))
+        with torch.no_grad():
+            return unet(*probe(base)).sample, loss
+
+
+def together(base, numbers, settings: FineTuning, data=None):
+    """Predictions, losses and weights of experts trained at once."""
+    generators = [torch_generator(0, "expert", str(n)) for n in numbers]
+    data = data or [subject(base, n) for n in numbers]
+    with stacked_unet(base, settings, generators, FP32) as parameters:
+        losses = train_experts(base, parameters, data, generators, settings, FP32)
+        x, timesteps, text = probe(base)
+        count = len(numbers)
+        with torch.no_grad():
+            out = base.unet(x.repeat(count, 1, 1, 1), timesteps.repeat(count), text.repeat(count, 1, 1)).sample
+        return out.chunk(count), losses, [parameters.of_expert(k) for k in range(count)]
+
+
+def same(weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> bool:
+    return weights.keys() == wanted.keys() and all(torch.equal(weights[n], wanted[n]) for n in wanted)
+
+
+@pytest.mark.parametrize(("kind", "method"), CASES)
+def test_each_of_many_is_what_it_is_alone(kind, method):
+    base, settings = tiny_base(kind), tuning(method)
+    before = {n: p.clone() for n, p in base.unet.state_dict().items()}
+    plain = base.unet(*probe(base)).sample
+    out, losses, weights = together(base, [0, 1, 2], settings)
+    for number in (0, 1, 2):
+        wanted, loss = alone(base, number, settings)
+        assert (out[number] - wanted).abs().max() < TOLERANCE * wanted.abs().max()
+        assert losses[number] == pytest.approx(loss, rel=1e-5)
+        assert (wanted - plain).abs().max() > 100 * TOLERANCE * wanted.abs().max(), "training changed next to nothing"
+    for numbers in ([2, 0, 1], [2]):
+        _, others, found = together(base, numbers, settings)
+        for place, number in enumerate(numbers):
+            assert others[place] == pytest.approx(losses[number], rel=1e-5)
+            for name, value in weights[number].items():
+                torch.testing.assert_close(found[place][name], value, rtol=1e-4, atol=1e-5)
+    assert same(base.unet.state_dict(), before) and torch.equal(base.unet(*probe(base)).sample, plain)
+    assert not any("forward" in vars(m) for m in base.unet.modules())
+
+
+def test_a_base_with_tensors_of_its_own_trains_them_one_expert_at_a_time():
+    base, settings = tiny_base("if"), tuning("full")
+    before = {n: p.clone() for n, p in base.unet.state_dict().items()}
+    with pytest.raises(ValueError, match="expected 1"):
+        together(base, [0, 1], settings)
+    assert experts_at_once("auto", base, settings, FP32, subject(base, 0)) == 1
+    out, losses, _ = together(base, [0], settings)
+    wanted, loss = alone(base, 0, settings)
+    assert losses[0] == pytest.approx(loss, rel=1e-5)
+    assert (out[0] - wanted).abs().max() < TOLERANCE * wanted.abs().max()
+    assert same(base.unet.state_dict(), before)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_diverged_expert_changes_no_bit_of_its_neighbours(method):
+    base, settings = tiny_base(), tuning(method)
+    data = [subject(base, n) for n in (0, 1, 2)]
+    out, losses, weights = together(base, [0, 1, 2], settings, data)
+    data[1] = TrainingSet(torch.full_like(data[1].x_start, torch.nan), data[1].text)
+    ill_out, ill_losses, ill_weights = together(base, [0, 1, 2], settings, data)
+    assert not math.isfinite(ill_losses[1]) and math.isfinite(losses[1])
+    for healthy in (0, 2):
+        assert ill_losses[healthy] == losses[healthy] and torch.equal(ill_out[healthy], out[healthy])
+        assert same(ill_weights[healthy], weights[healthy])
+
+
+def test_weights_that_are_not_finite_are_divergence_too():
+    base, settings = tiny_base(), tuning(steps=1)
+    generators = [torch_generator(0, n) for n in range(2)]
+    with stacked_unet(base, settings, generators, FP32) as parameters:
+        parameters["mid_block.attentions.0.proj_in.lora_B.weight"][1, 0, 0] = math.inf
+        assert parameters.finite().tolist() == [True, False]  # the forward pass has not seen it: no refresh
+        losses = train_experts(base, parameters, [subject(base, 0)] * 2, generators, settings, FP32)
+    assert math.isfinite(losses[0]) and math.isnan(losses[1])
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 6), (3, 4, 3, 3), (6, 2, 1, 1), (2, 3, 4)])
+def test_adafactor_is_that_of_transformers_slice_by_slice(shape):
+    draw = torch.Generator().manual_seed(0)
+    experts = 3
+    shapes = {name: (torch.Size(shape), torch.float32) for name in ("one", "two")}
+    parameters = StackedParameters(shapes, experts, torch.device("cpu"))
+    lone = {}
+    for name in shapes:
+        parameters[name].copy_(torch.randn(experts, *shape, generator=draw))
+        lone[name] = [torch.nn.Parameter(p.clone().contiguous()) for p in parameters[name]]
+    parameters.refresh()
+    ours = StackedAdafactor(parameters, 0.1)
+    theirs = [fixed_rate_adafactor([lone[name][k] for name in shapes], 0.1) for k in range(experts)]
+    for step in range(6):
+        for name in shapes:
+            gradient = torch.randn(experts, *shape, generator=draw) * 10.0 ** (step - 3)
+            gradient[1] *= 100  # one expert's steps are clipped by its own size alone
+            (parameters.leaves[name] * gradient).sum().backward()
+            for k in range(experts):
+                lone[name][k].grad = gradient[k].clone()
+        ours.step()
+        for optimizer in theirs:
+            optimizer.step()
+        for name in shapes:
+            wanted = torch.stack([p.detach() for p in lone[name]])
+            torch.testing.assert_close(parameters[name], wanted, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(parameters.leaves[name].detach(), wanted, rtol=1e-5, atol=1e-6)
+            assert not parameters.leaves[name].grad.any()
+
+
+class Layers(torch.nn.Module):
+    """Convolutions of every kind that peft adapts, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        conv = torch.nn.Conv2d
+        self.layers = torch.nn.ModuleList(
+            [conv(4, 6, 3, padding=1), conv(6, 8, 3, stride=2, padding=1), conv(8, 4, 1, bias=False),
+             conv(4, 8, (3, 1), padding=(1, 0), groups=2), torch.nn.Linear(8, 5)]
+        )  # fmt: skip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers[:-1]:
+            x = torch.tanh(layer(x))
+        return self.layers[-1](x.flatten(2).transpose(1, 2))
+
+
+@pytest.mark.filterwarnings("ignore:LoRA adapter added to ConvNd")
+def test_adapters_are_those_of_peft():
+    torch.manual_seed(0)
+    experts, rows, rank = 3, 2, 4
+    model = Layers().requires_grad_(False)
+    x = torch.randn(experts * rows, 4, 8, 8, requires_grad=True)
+    start = model(x).detach()
+    generators = [torch.Generator().manual_seed(k) for k in range(experts)]
+    with stacked_adapters(model, generators, rank, (), torch.float32) as parameters:
+        for name, leaf in parameters.leaves.items():
+            if ".lora_B." in name:
+                parameters[name].copy_(torch.randn(leaf.shape) * 0.3)
+        parameters.refresh()
+        out = model(x)
+        out.square().sum().backward()
+        found = {n: p.grad.clone() for n, p in parameters.leaves.items()}
+        factors = [parameters.of_expert(k) for k in range(experts)]
+    assert torch.equal(model(x), start)
+    targets = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
+    model = inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), model, "a")
+    for k in range(experts):
+        for name, parameter in model.named_parameters():
+            if ".lora_" in name:
+                parameter.data.copy_(factors[k][name.replace(".a.weight", ".weight")])
+        part = x.detach()[k * rows : (k + 1) * rows].requires_grad_()
+        wanted = model(part)
+        torch.testing.assert_close(out[k * rows : (k + 1) * rows], wanted, rtol=1e-4, atol=1e-5)
+        model.zero_grad()
+        wanted.square().sum().backward()
+        torch.testing.assert_close(x.grad[k * rows : (k + 1) * rows], part.grad, rtol=1e-4, atol=1e-5)
+        for name, parameter in model.named_parameters():
+            if ".lora_" in name:
+                ours = found[name.replace(".a.weight", ".weight")][k]
+                torch.testing.assert_close(ours, parameter.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_a_dilated_convolution_takes_the_product_of_the_factors():
+    """peft forgets the dilation, so the wanted answer is the merged convolution's."""
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(3, 5, 3, padding=2, dilation=2).requires_grad_(False)
+    x = torch.randn(2, 3, 9, 9)
+    with stacked_adapters(torch.nn.Sequential(layer), [torch.Generator()] * 2, 2, (), torch.float32) as parameters:
+        parameters["0.lora_B.weight"].copy_(torch.randn(2, 5, 2, 1, 1))
+        parameters.refresh()
+        out = layer(x)
+        for k, factors in enumerate(parameters.of_expert(k) for k in range(2)):
+            product = torch.einsum("or,rchw->ochw", factors["0.lora_B.weight"][..., 0, 0], factors["0.lora_A.weight"])
+            merged = torch.nn.functional.conv2d(x[k], layer.weight + product, layer.bias, padding=2, dilation=2)
+            torch.testing.assert_close(out[k], merged, rtol=1e-4, atol=1e-5)
+
+
+def test_other_padding_is_refused_by_name():
+    model = torch.nn.Sequential(torch.nn.Conv2d(2, 2, 3, padding="same"))
+    with (
+        pytest.raises(ValueError, match="0: padding 'same'"),
+        stacked_adapters(model, [torch.Generator()], 2, (), torch.float32),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_kept_experts_open_with_diffusers(method, tmp_path):
+    base, settings = tiny_base(), tuning(method)
+    out, _, weights = together(base, [0, 1], settings)
+    folder = save_expert(tmp_path, "a/b", "address", base, settings, weights[1])
+    assert is_kept(tmp_path, "a/b", "address") and not is_kept(tmp_path, "a/b", "other")
+    assert folder.parent == tmp_path and not is_kept(tmp_path, "c", "address")
+    if method == "lora":
+        unet = base.unet
+        unet.load_lora_adapter(folder, prefix="unet", use_safetensors=True)
+    else:
+        unet = UNet2DConditionModel.from_pretrained(folder)
+    with torch.no_grad():
+        found = unet(*probe(base)).sample
+    assert (found - out[1]).abs().max() < TOLERANCE * found.abs().max()
+    assert (found - out[0]).abs().max() > 100 * TOLERANCE * found.abs().max()
+
+
+def test_experts_at_once_follows_memory_and_an_order(monkeypatch):
+    base, settings = tiny_base(), tuning(rows=4)
+    data = subject(base, 0)
+    assert experts_at_once(7, base, settings, FP32, data) == 7
+    assert free_memory(torch.device("cpu")) > 0
+    one, more = expert_memory(base, settings, FP32, data), expert_memory(base, tuning(rows=8), FP32, data)
+    assert 0 < one < more < 3 * one
+    assert experts_at_once("auto", base, settings, FP32, data) == 16  # 64 rows
+    monkeypatch.setattr("suti.batched.memory.free_memory", lambda device: 3 * one / 0.4 + 1)
+    assert experts_at_once("auto", base, settings, FP32, data) == 3
+    monkeypatch.setattr("suti.batched.memory.free_memory", lambda device: 0)
+    assert experts_at_once("auto", base, settings, FP32, data) == 1
