@@ -14,8 +14,8 @@ import torch
 
 from suti.batched.adafactor import StackedAdafactor
 from suti.batched.adapters import stacked_adapters
+from suti.batched.frozen_norms import fast_frozen_norms
 from suti.batched.parameters import StackedParameters
-from suti.batched.small_maps import fast_small_maps
 from suti.batched.weights import stacked_weights
 from suti.compute import autocast, precision
 from suti.config.schema import Compute
@@ -37,7 +37,7 @@ def stacked_unet(
         stacked = stacked_adapters(base.unet, generators, settings.lora_rank, settings.frozen, dtype)
     else:
         stacked = stacked_weights(base.unet, len(generators), settings.frozen, dtype)
-    with stacked as parameters, fast_small_maps(base.unet):
+    with stacked as parameters, fast_frozen_norms(base.unet):
         yield parameters
 
 
