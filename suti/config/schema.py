@@ -163,11 +163,11 @@ class Language(Section):
 class Experts(Section):
     """Per-subject experts: Eq. 4, then samples for the subject's unseen prompts."""
 
-    method: Literal["full", "lora"] = Field("full", description="fine-tune all of the UNet, or LoRA on linear and convolution layers")
-    lora_rank: Positive = Field(8, description="rank of the LoRA factors")
+    method: Literal["full", "lora"] = Field("lora", description="LoRA on linear and convolution layers, or full fine-tuning of the UNet (paper); docs/experts.md compares them")
+    lora_rank: Positive = Field(16, description="rank of the LoRA factors")
     steps: Positive = Field(26, description="optimiser steps (paper: 500)")
     batch_size: Positive = Field(4, description="images a step")
-    learning_rate: float = Field(2e-4, gt=0, description="Adafactor, fixed rate (paper: 1e-5)")
+    learning_rate: float = Field(2e-3, gt=0, description="Adafactor, fixed rate (paper: 1e-5, full fine-tuning)")
     frozen: list[str] = Field(default_factory=lambda: ["conv_in", "conv_out"], description="modules of the UNet that experts and baselines leave as they are; a trained first or last convolution leaves a checkerboard on patchified pixels ([]: train all, as the paper)")
     num_inference_steps: Positive = Field(16, description="DDPM steps of a sample")
     guidance_scale: float = Field(3.0, ge=0, description="classifier-free guidance weight (paper: 30)")
