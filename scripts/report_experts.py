@@ -4,8 +4,9 @@
 
 The evidence behind the default of `experts` in config.yaml and behind docs/experts.md. Subjects, demonstrations and
 prompts are those of another seed than the benchmark's, so the choice is not made on what Table 1 is measured on. Base
-and experts draw the same prompts from the same noise. A setting is METHOD:RANK:RATE:STEPS. The report is written anew
-after every setting, and settings that it holds already are not run again.
+and experts draw the same prompts from the same noise. A setting is METHOD:RANK:RATE:STEPS; after `plain-` its experts
+are trained by the usual loop, one after another, to compare. The report is written anew after every setting, and
+settings that it holds already are not run again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from suti.evaluation.bootstrap import interval, subject_means, template_rows
 from suti.evaluation.evaluate import evaluate_run
 from suti.experts import ExpertTask, fine_tuning, run_experts, training_set
 from suti.figures.style import BLUE, GREEN, GREY, INK, PINK, RC, VERMILION, save
+from suti.fine_tuning import fine_tune, subject_unet
 from suti.io.atomic import read_json, write_json
 from suti.io.provenance import provenance
 from suti.io.shards import encode_png
@@ -45,7 +47,10 @@ GRID = [
     *(f"lora:8:{rate}:{steps}" for steps in (26, 60) for rate in ("1e-3", "2e-3", "4e-3")),
     *(f"lora:{rank}:2e-3:{steps}" for steps in (26, 60) for rank in (4, 16)),
     "full:0:2e-4:60",
+    "plain-lora:16:2e-3:26",
+    "plain-full:0:2e-4:26",
 ]
+PLAIN = "plain-"
 SCORES = ("subject", "text", "realism")
 
 
@@ -70,11 +75,27 @@ def settings_of(name: str, default: Experts) -> Experts:
     """
     try:
         method, rank, rate, steps = name.split(":")
+        method = method.removeprefix(PLAIN)
         changed = {"method": method, "learning_rate": float(rate), "steps": int(steps)}
         changed |= {"lora_rank": int(rank)} if method == "lora" else {}
     except ValueError as error:
         raise ValueError(f"--settings-grid: {name!r}, expected METHOD:RANK:RATE:STEPS, e.g. lora:8:2e-3:40") from error
     return Experts.model_validate(default.model_dump() | changed)
+
+
+def one_by_one(
+    tasks: list[ExpertTask], base: Any, settings: Experts, config: Config
+) -> tuple[list[tuple[str, np.ndarray]], list[dict[str, Any]]]:
+    """What experts draw that the usual loop trained, from the same keys: same start, pictures, noise and timesteps."""
+    samples, rows = [], []
+    for task in tqdm(tasks, desc="one after another", mininterval=5):
+        with subject_unet(base, fine_tuning(settings)) as (_, parameters):
+            key = (config.seed, "expert", task.subject_id)
+            fine_tune(base, parameters, training_set(task, base), fine_tuning(settings), config.compute, key)
+            drawn = base_samples([task], base, config)
+        samples += drawn[0]
+        rows += drawn[1]
+    return samples, rows
 
 
 def judge(
@@ -89,9 +110,9 @@ def judge(
 def base_samples(
     tasks: list[ExpertTask], base: Any, config: Config
 ) -> tuple[list[tuple[str, np.ndarray]], list[dict[str, Any]]]:
-    """What the base draws for the same prompts from the same noise."""
+    """What the base, or what it was fine-tuned to, draws for the same prompts from the same noise."""
     samples, rows = [], []
-    for task in tqdm(tasks, desc="base", mininterval=5):
+    for task in tqdm(tasks, desc="base", mininterval=5, disable=len(tasks) == 1):
         noise = [torch_generator(config.seed, "sample", task.subject_id, pid, 0) for pid, _ in task.prompts]
         e = config.experts
         with autocast(config.compute, base.device):
@@ -124,9 +145,11 @@ def plot(report: dict[str, Any], path: Path) -> None:
         for axis, score, title in zip(axes, ("subject", "text"), ("subject score", "text score"), strict=True):
             axis.axhline(0, color=GREY, linewidth=1, linestyle=":")
             for name, row in report["experts"].items():
+                if name.startswith(PLAIN):
+                    continue
                 method, rank, _, steps = name.split(":")
                 colour, marker = looks.get("full" if method == "full" else f"lora {rank}", (GREY, "x"))
-                many = int(steps) > min(int(n.split(":")[3]) for n in report["experts"])
+                many = int(steps) > min(int(other.split(":")[3]) for other in report["experts"])
                 value = row[score]
                 axis.errorbar(
                     row["seconds_an_expert"], value["gain"],
@@ -140,6 +163,7 @@ def plot(report: dict[str, Any], path: Path) -> None:
         for label, (colour, marker) in looks.items():
             axes[0].plot([], [], marker, color=colour, label=label)
         axes[0].plot([], [], "o", markersize=11, mfc="none", mec=VERMILION, label="default")
+        axes[0].plot([], [], "o", color=GREY, markersize=8, label="large: more steps")
         axes[0].legend(loc="lower right", fontsize=8)
         save(fig, path)
 
@@ -172,22 +196,25 @@ def main() -> None:
     begun = time.perf_counter()
     for name in tqdm([n for n in args.settings_grid if n not in report["experts"]], desc="settings"):
         settings = settings_of(name, config.experts)
-        count = experts_at_once("auto", base, fine_tuning(settings), config.compute, training_set(tasks[0], base))
-        start, results = time.perf_counter(), []
-        for first in range(0, len(tasks), count):
-            group = tasks[first : first + count]
-            addresses = [task.subject_id for task in group]
-            results += run_experts(group, addresses, base, clip, settings, config.compute, config.seed)
-        seconds = time.perf_counter() - start
-        samples = [sample for result in results for sample in result.samples]
-        found = judge(samples, [row for result in results for row in result.scores], references, probe)
-        row = {"experts_at_once": count, "seconds_an_expert": seconds / len(tasks),
-               "diverged": sum(result.log["status"] != "ok" for result in results)}  # fmt: skip
-        report["experts"][name] = row | compared(found, floor, config)
+        start, count = time.perf_counter(), 1
+        if name.startswith(PLAIN):
+            samples, rows = one_by_one(tasks, base, settings, config)
+        else:
+            count = experts_at_once("auto", base, fine_tuning(settings), config.compute, training_set(tasks[0], base))
+            results = []
+            for first in range(0, len(tasks), count):
+                group = tasks[first : first + count]
+                addresses = [task.subject_id for task in group]
+                results += run_experts(group, addresses, base, clip, settings, config.compute, config.seed)
+            samples = [sample for result in results for sample in result.samples]
+            rows = [row for result in results for row in result.scores]
+        row = {"experts_at_once": count, "seconds_an_expert": (time.perf_counter() - start) / len(tasks)}
+        report["experts"][name] = row | compared(judge(samples, rows, references, probe), floor, config)
         print(name, {score: round(report["experts"][name][score]["gain"], 3) for score in SCORES}, flush=True)
         settled = {"experts": config.experts.model_dump(mode="json"), "seed": SEED}
         report["provenance"] = provenance(settled, time.perf_counter() - begun)
         write_json(args.report, report)
+    write_json(args.report, report)
     plot(report, args.figure)
 
 
