@@ -15,7 +15,9 @@ best K for four images an expert and step, the default (``experts.batch_size``).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
+import ctypes
 import gc
 import resource
 import statistics
@@ -173,6 +175,8 @@ def peak_memory(device: torch.device) -> Callable[[], float]:
         start = torch.cuda.memory_allocated()
         return lambda: (torch.cuda.max_memory_allocated() - start) / 1e6
     gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # what earlier calls freed goes back, or it hides the next peak
+        ctypes.CDLL(None).malloc_trim(0)
     clear, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     try:
         clear.write_text("5")  # the kernel then counts the peak anew
