@@ -141,7 +141,7 @@ class Language(Section):
     base_url: str = Field("", description="address of the OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1")
     api_key_variable: str = Field("OPENAI_API_KEY", description="environment variable that holds the server's key")
     max_retries: int = Field(2, ge=0, description="further attempts when an answer does not fit the schema, before the grammar writes the row")
-    temperature: float = Field(0.7, ge=0, description="sampling temperature of the model's answers")
+    temperature: float = Field(0.7, ge=0, description="sampling temperature of a model's first answer; each retry adds 0.3, and 0 is greedy")
     max_new_tokens: Positive = Field(200, description="longest answer, tokens")
     prompts_per_subject: Positive = Field(6, description="unseen prompts a subject")
     skills: dict[Skill, Fraction] = Field(

@@ -13,6 +13,7 @@ from suti.language.parsing import parse_object
 from suti.language.schema import Log
 
 Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": text}
+RETRY_WARMER = 0.3
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -50,6 +51,16 @@ class Backend(Protocol):
             BackendError: the model cannot be reached or loaded.
         """
         ...
+
+
+def temperature_of(language: Language, key: tuple[seeds.Key, ...]) -> float:
+    """Sampling temperature of an attempt: each retry adds ``RETRY_WARMER``, or a small model says the same again.
+
+    Args:
+        key: of the answer; its last part is the attempt, counted from 0. Greedy decoding (0) stays greedy.
+    """
+    attempt = key[-1] if key and isinstance(key[-1], int) else 0
+    return language.temperature + RETRY_WARMER * attempt if language.temperature > 0 else 0.0
 
 
 def object_of(text: str) -> dict[str, Any]:

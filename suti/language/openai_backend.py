@@ -11,7 +11,7 @@ import requests
 
 from suti import seeds
 from suti.config.schema import Language
-from suti.language.backends import BackendError, Message, Unusable, object_of
+from suti.language.backends import BackendError, Message, Unusable, object_of, temperature_of
 
 TIMEOUT = (10.0, 120.0)  # seconds to connect, and between bytes of the answer
 ATTEMPTS = 4  # of one request, if the server is busy or the connection breaks
@@ -47,7 +47,7 @@ class OpenAIBackend:
         body: dict[str, Any] = {
             "model": self.model,
             "messages": list(messages),
-            "temperature": self.language.temperature,
+            "temperature": temperature_of(self.language, key),
             "max_tokens": self.language.max_new_tokens,
             "seed": seeds.stable_hash(*key, bits=32) >> 1,
         }

@@ -25,7 +25,7 @@ from transformers import (
 
 from suti import seeds
 from suti.config.schema import Compute, Language
-from suti.language.backends import BackendError, Message, Unusable, object_of
+from suti.language.backends import BackendError, Message, Unusable, object_of, temperature_of
 from suti.language.parsing import closes
 
 PREFIXES = 16  # kinds of question whose examples are remembered
@@ -84,10 +84,11 @@ class TransformersBackend:
         if room is not None and ids.shape[1] + self.language.max_new_tokens > room:
             raise Unusable("too_long", f"the question has {ids.shape[1]} tokens, the model's context is {room}")
         sampling: dict[str, Any] = {"do_sample": False}
-        if self.language.temperature > 0:
+        temperature = temperature_of(self.language, key)
+        if temperature > 0:
             sampling = {
                 "do_sample": True,
-                "temperature": self.language.temperature,
+                "temperature": temperature,
                 "top_p": 0.95,
                 "top_k": 0,
             }

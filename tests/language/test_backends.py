@@ -10,7 +10,7 @@ import pytest
 
 from suti.config.schema import Compute, Language
 from suti.language import lexicon as lexicons
-from suti.language.backends import BackendError, Message, make_backend, object_of
+from suti.language.backends import BackendError, Message, make_backend, object_of, temperature_of
 from suti.language.parsing import closes, parse_object
 from suti.language.prompts import prompts_messages, subject_messages
 from suti.language.schema import Description, Evidence, Log
@@ -121,6 +121,12 @@ def test_the_noun_of_an_answer_that_names_no_class(description: str, noun: str) 
     w, log = writer(json.dumps({"description": description}), max_retries=0), Log("t")
     found = w.describe(CAT, log)
     assert (found.class_name, found.fallback, log.usable_first) == (noun, False, 1)
+
+
+def test_retries_are_sampled_warmer_and_greedy_stays_greedy() -> None:
+    warm, greedy = Language(temperature=0.2), Language(temperature=0.0)
+    assert [round(temperature_of(warm, (0, "subjects", "s", attempt)), 6) for attempt in range(3)] == [0.2, 0.5, 0.8]
+    assert temperature_of(warm, ()) == 0.2 and temperature_of(greedy, (0, "subjects", "s", 2)) == 0.0
 
 
 def test_alt_texts_reach_the_model_as_data() -> None:
