@@ -6,14 +6,9 @@
 #
 # Each chapter below is a file of rules/ and, in method, a module of suti/. docs/workflow.md says what reruns when.
 
-import shlex
-
 from snakemake.utils import min_version
 
 min_version("9.0")
-
-# Scripts find the package in this checkout, in whatever environment a rule runs.
-shell.prefix("export PYTHONPATH=" + shlex.quote(str(workflow.basedir)) + "${{PYTHONPATH:+:$PYTHONPATH}}; ")
 
 
 configfile: "config.yaml"

@@ -92,7 +92,7 @@ def one_by_one(
         with subject_unet(base, fine_tuning(settings)) as (_, parameters):
             key = (config.seed, "expert", task.subject_id)
             fine_tune(base, parameters, training_set(task, base), fine_tuning(settings), config.compute, key)
-            drawn = base_samples([task], base, config)
+            drawn = samples_of([task], base, config)
         samples += drawn[0]
         rows += drawn[1]
     return samples, rows
@@ -107,7 +107,7 @@ def judge(
     return evaluate_run(table, dict(samples), references, {}, probe)
 
 
-def base_samples(
+def samples_of(
     tasks: list[ExpertTask], base: Any, config: Config
 ) -> tuple[list[tuple[str, np.ndarray]], list[dict[str, Any]]]:
     """What the base, or what it was fine-tuned to, draws for the same prompts from the same noise."""
@@ -184,7 +184,7 @@ def main() -> None:
         arguments.error("evaluation.probe: null, but experts are judged by it")
     probe = load_probe(config.evaluation.probe, config.compute)
     tasks, references = tasks_of(args.subjects, args.prompts)
-    floor = judge(*base_samples(tasks, base, config), references, probe)
+    floor = judge(*samples_of(tasks, base, config), references, probe)
     e = config.experts
     default = f"{e.method}:{e.lora_rank if e.method == 'lora' else 0}:{e.learning_rate:.0e}:{e.steps}"
     report = read_json(args.report) if args.report.exists() else {"experts": {}}
