@@ -70,9 +70,7 @@ def main() -> None:
     # Progress belongs to exactly these data and settings: any other progress in the folder is not ours.
     settings = {"seed": s.seed, "apprentice": s.apprentice.model_dump(mode="json", exclude={"checkpoint_every"}),
                 "base": model_digest(s["models.base"]), "precision": precision(s.compute, device)}  # fmt: skip
-    run = settings_hash(
-        [settings, [(t.subject_id, t.demonstrations, t.targets, t.description, t.class_name) for t in subjects]]
-    )
+    run = settings_hash([settings, [dataclasses.astuple(subject) for subject in subjects]])
     marker = args.checkpoints / "run.json"
     if args.checkpoints.exists() and not (marker.exists() and read_json(marker) == {"run": run}):
         shutil.rmtree(args.checkpoints)
