@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from suti.apprentice import Subject, Trainer, dropped, make_batch, new_apprentice, train_apprentice
+from suti.apprentice import Subject, Trainer, by_class, dropped, make_batch, new_apprentice, train_apprentice
 from suti.config.schema import Apprentice, Compute
 from tests.tiny import tiny_base
 
@@ -49,6 +49,50 @@ def test_batch_is_keyed_by_step_and_pairs_subjects_with_their_own():
         subject = keys[value(one.targets[row])][0]
         shown = {keys[value(d)] for d in one.demonstrations[row // 2 * 2 : row // 2 * 2 + 2]}
         assert {k[0] for k in shown} == {subject} and len(shown) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("a teal vase in the snow", "a vase in the snow"),
+        ("a pencil sketch of a Teal Vase", "a pencil sketch of a vase"),
+        ("the teal vase", "the vase"),
+        ("a shiny teal vase", "a shiny vase"),
+        ("a red vase on the beach", "a red vase on the beach"),  # another colour is asked for
+        ("two steal vases", "two steal vases"),
+    ],
+)
+def test_texts_by_the_class_noun_alone(text, want):
+    assert by_class(text, Subject("s", (), (), "teal vase", "vase")) == want
+
+
+def test_the_class_nouns_article_fits():
+    assert by_class("an ostra purple fish", Subject("s", (), (), "ostra purple fish", "fish")) == "a fish"
+    assert by_class("a red apple", Subject("s", (), (), "red apple", "apple")) == "an apple"
+
+
+def test_demonstrations_and_prompts_are_named_alike():
+    named = [
+        Subject(s.subject_id, tuple((k, "a teal cat") for k, _ in s.demonstrations),
+                tuple((k, "a teal cat in the snow") for k, _ in s.targets), "teal cat", "cat")
+        for s in SUBJECTS
+    ]  # fmt: skip
+
+    def texts(share: float, step: int) -> tuple[list[str], list[str]]:
+        settings = SETTINGS.model_copy(update={"class_noun_share": share, "drop_text": 0.0, "drop_both": 0.0})
+        batch = make_batch(named, PICTURES.__getitem__, PICTURES.__getitem__, settings, 16, 0, step)
+        return batch.texts, batch.prompts
+
+    assert texts(1.0, 0) == (["a cat"] * 4, ["a cat in the snow"] * 4)
+    assert texts(0.0, 0) == (["a teal cat"] * 4, ["a teal cat in the snow"] * 4)
+    seen = set()
+    for step in range(20):
+        shown, prompts = texts(0.5, step)
+        for subject in range(2):  # two demonstrations and two targets each
+            together = {"teal" in text for text in (*shown[2 * subject :][:2], *prompts[2 * subject :][:2])}
+            assert len(together) == 1
+            seen |= together
+    assert seen == {True, False}
 
 
 def test_dropping_follows_its_probabilities():
