@@ -37,11 +37,13 @@ def resamples(subjects: int, bootstrap: int, seed: int) -> np.ndarray:
     return generator(seed, "bootstrap").integers(0, subjects, size=(bootstrap, subjects))
 
 
-def interval(subject_means: np.ndarray, bootstrap: int, seed: int) -> tuple[float, float, float]:
-    """Mean of (S,) subject means and the ends of its 95 % percentile interval over ``bootstrap``
-    resamples."""
+def interval(
+    subject_means: np.ndarray, bootstrap: int, seed: int, level: tuple[float, float] = LEVEL
+) -> tuple[float, float, float]:
+    """Mean of (S,) subject means and the ends of its percentile interval over ``bootstrap`` resamples: of 95 %,
+    or between the two percentiles of ``level``."""
     draws = resamples(len(subject_means), bootstrap, seed)
-    low, high = np.percentile(subject_means[draws].mean(axis=1), LEVEL)
+    low, high = np.percentile(subject_means[draws].mean(axis=1), level)
     return float(subject_means.mean()), float(low), float(high)
 
 

@@ -22,6 +22,7 @@ from suti.evaluation.metrics import (
 )
 from suti.models.encoders import ImageEncoder, TextImageEncoder
 
+BATCH = 128  # pictures an encoder sees at once: a subject of 25 prompts x 4 with its known pictures
 KEYS = ["run", "sample_id", "subject_id", "prompt_id", "image_index"]
 
 
@@ -101,7 +102,7 @@ def _judge_subject(
     itself = np.equal.outer(own, known) & ~has_prompt[:, None]
     for metric, encoder in encoders.items():
         if encoder.name not in embedded:
-            embedded[encoder.name] = encoder.embed(all_pictures)
+            embedded[encoder.name] = encoder.embed(all_pictures, BATCH)
         rows = embedded[encoder.name]
         if metric == "clip_t":
             values = text_similarity(rows[own], _embed_texts(encoder, prompts))

@@ -250,11 +250,11 @@ def copies(runs: Runs, suti_run: str, bootstrap: int, seed: int) -> Table:
     ]
     limit = ", ".join(f"{name.removeprefix('copies_')} {value:.3f}" for name, value in limits.items())
     note = (
-        f"A copy: more similar to a demonstration or reference of its subject than {QUANTILE:.0%} of the real pictures "
-        f"are to the others of theirs ({limit or 'no real pictures'}), so the real pictures' share is about "
-        f"{1 - QUANTILE:.0%} by construction. Diversity: mean distance between the pictures of one prompt; the last row is "
-        "between real pictures of a subject in different scenes, which is more. [95 % bootstrap interval over "
-        "subjects]"
+        f"A copy: more similar to a demonstration or reference of its subject than {QUANTILE:.0%} of the real "
+        f"pictures are to the others of theirs ({limit or 'no real pictures'}), so the real pictures' share is about "
+        f"{1 - QUANTILE:.0%} by construction. Diversity: mean distance between the pictures of one prompt; the last "
+        "row is between real pictures of a subject in different scenes, which is more. [95 % bootstrap interval "
+        "over subjects]"
     )
     return Table("Copies and diversity", _frame(rows), groups, note)
 
