@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from suti.models.base import BaseModel
 from suti.models.demonstration_attention import Demonstrations
 from suti.models.pipeline import SuTIPipeline, draw, to_tensor
 from suti.seeds import Key, torch_generator
+
+AT_ONCE = 64  # pictures of a batch, so that 25 prompts x 4 need no more memory than a few
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def draw_subject(
     base: BaseModel, subject: BenchmarkSubject, demonstrations: Demonstrations, prompts: Sequence[str],
     sampling: Sampling, compute: Compute, seed: int,
 ) -> Drawn:  # fmt: skip
-    """Draw all pictures of a subject with one model: those of the first prompt, then the rest in one batch.
+    """Draw all pictures of a subject with one model: those of the first prompt, then the rest ``AT_ONCE`` a batch.
 
     Args:
         prompts: what the model is asked for, one a prompt of ``subject``: DreamBooth's carry the identifier.
@@ -79,15 +82,14 @@ def draw_subject(
     ]
     generators = [torch_generator(seed, "generation", subject.subject_id, pid, i) for pid, _, _, i in asked]
     start, parts, first_seconds = time.perf_counter(), [], 0.0
-    for chosen in (slice(0, sampling.images_per_prompt), slice(sampling.images_per_prompt, None)):
-        texts = [text for _, _, text, _ in asked[chosen]]
-        if texts:
-            with autocast(compute, base.device):
-                images = draw(
-                    base, texts, demonstrations, generators[chosen],
-                    sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
-                )  # fmt: skip
-            parts.append(images)
+    ends = [*range(sampling.images_per_prompt, len(asked), AT_ONCE), len(asked)]
+    for first, end in pairwise([0, *ends]):
+        with autocast(compute, base.device):
+            images = draw(
+                base, [text for _, _, text, _ in asked[first:end]], demonstrations, generators[first:end],
+                sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
+            )  # fmt: skip
+        parts.append(images)
         first_seconds = first_seconds or time.perf_counter() - start
     rows = [
         {"sample_id": f"{subject.subject_id}__{pid}__{i}", "subject_id": subject.subject_id, "prompt_id": pid,

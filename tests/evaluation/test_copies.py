@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from suti.evaluation import benchmark
+from suti.evaluation.bootstrap import template_rows
 from suti.evaluation.copies import diversity, mark, nearest, pixel_similarity, thresholds, thumbnails
 from suti.evaluation.evaluate import evaluate_run
 from suti.evaluation.metrics import METRICS
@@ -127,3 +129,32 @@ def test_real_photos_do_not_meet_themselves():
     found = evaluate_run(pd.DataFrame(rows), pictures, {"a": photos}, {"dino": Pixels()}, shown={"a": photos})
     assert (found["nearest_dino"] < 0.7).all() and (found["nearest_pixels"] < 0.9).all()
     assert found["diversity"].isna().all()
+
+
+def test_the_worlds_threshold_finds_moved_and_noisy_copies_and_spares_other_views():
+    found = benchmark.from_world(0, 12, 10, 4, 1)
+    known: dict[str, list[np.ndarray]] = {}
+    for row in found.demonstrations:
+        known.setdefault(row["subject_id"], []).append(found.demonstration_images[row["image_id"]])
+    shown = {s: list(pictures) for s, pictures in known.items()}
+    for subject, pictures in found.references.items():
+        known[subject] += pictures
+
+    def nearest_pixels(pictures: dict[str, list[np.ndarray]]) -> np.ndarray:
+        small = {s: thumbnails(p) for s, p in known.items()}
+        return np.concatenate([nearest(pixel_similarity(thumbnails(p), small[s])) for s, p in pictures.items()])
+
+    real: dict[str, list[np.ndarray]] = {}
+    for row in template_rows(pd.DataFrame(found.targets)).to_dict("records"):
+        real.setdefault(row["subject_id"], []).append(found.target_images[row["sample_id"]])
+    values = nearest_pixels(real)
+    limit = thresholds(pd.DataFrame({"nearest_dino": np.nan, "nearest_pixels": values}))["copies_pixels"]
+    assert (values > limit).mean() == pytest.approx(0.01, abs=0.01)
+
+    def copied(picture: np.ndarray) -> np.ndarray:
+        moved = np.pad(picture, ((8, 8), (8, 8), (0, 0)), mode="edge")[4:68, 10:74]
+        grain = generator("copied").normal(0, 8, moved.shape)
+        return np.clip(moved * 0.9 + grain, 0, 255).astype(np.uint8)
+
+    planted = nearest_pixels({s: [copied(p) for p in pictures] for s, pictures in shown.items()})
+    assert (planted > limit).mean() > 0.95
