@@ -23,6 +23,7 @@ TEXT = 0.05  # by how much its text score may lie below the base's
 FASTER = 20  # times faster than DreamBooth
 MORE_COPIES = 0.02  # by how much its share of copies may exceed the real pictures'
 LESS_DIVERSE = 0.5  # of the real pictures' diversity that its own must reach
+PREPARATION = ("optimisation_seconds", "encoding_seconds")  # of a subject, before drawing
 LOOKS = {"subject": "subject", "dino": "DINO"}  # the two judges of a subject: probe and DINO
 
 
@@ -269,7 +270,7 @@ def faster(e: Evidence) -> Finding:
     subjects = sorted(set(suti["by_subject"]) & set(dreambooth["by_subject"]))
     if not subjects:
         raise NotMeasured("SuTI and DreamBooth drew no subject in common")
-    ratio, seconds = _ratio(e, suti, dreambooth, subjects, "first_seconds")
+    ratio, seconds = _ratio(e, suti, dreambooth, subjects, (*PREPARATION, "first_seconds"))
     figures = {"ratio": ratio.mean, "seconds_to_first_images": seconds, "first_images": suti["first_images"]}
     figures["dreambooth_steps"] = dreambooth.get("optimisation_steps")
     intervals = {"ratio": ratio}
@@ -278,9 +279,14 @@ def faster(e: Evidence) -> Finding:
         f"subject: {ratio.mean:.1f} times [{ratio.low:.1f}, {ratio.high:.1f}]",
         f"DreamBooth takes {figures['dreambooth_steps']} steps",
     ]
+    if suti["device"] == "cpu":
+        cpu, processor = _ratio(e, suti, dreambooth, subjects, ("first_cpu_seconds",))
+        figures |= {"cpu_ratio": cpu.mean, "cpu_seconds_to_first_images": processor}
+        intervals["cpu_ratio"] = cpu
+        words.append(f"by processor time {cpu.mean:.1f} times")
     counts = [{record["by_subject"][s]["images"] for s in subjects} for record in records]
     if counts[0] == counts[1]:
-        whole, seconds = _ratio(e, suti, dreambooth, subjects, "sampling_seconds")
+        whole, seconds = _ratio(e, suti, dreambooth, subjects, (*PREPARATION, "sampling_seconds"))
         figures |= {"whole_subject_ratio": whole.mean, "seconds_whole_subject": seconds}
         intervals["whole_subject_ratio"] = whole
         words.append(f"a whole subject of {max(counts[0])} pictures {whole.mean:.1f} times")
@@ -294,13 +300,12 @@ def faster(e: Evidence) -> Finding:
 
 
 def _ratio(
-    e: Evidence, suti: Mapping[str, Any], dreambooth: Mapping[str, Any], subjects: list[str], drawing: str
+    e: Evidence, suti: Mapping[str, Any], dreambooth: Mapping[str, Any], subjects: list[str], parts: Sequence[str]
 ) -> tuple[Estimate, dict[str, float]]:
-    """DreamBooth's median seconds over SuTI's, preparation and ``drawing`` together, and both medians.
+    """DreamBooth's median seconds over SuTI's, of these parts together, and both medians.
 
     Medians, because one subject in a hundred waits for something else on a shared machine.
     """
-    parts = ("optimisation_seconds", "encoding_seconds", drawing)
     ours, theirs = (
         np.array([sum(record["by_subject"][s][part] for part in parts) for s in subjects])
         for record in (suti, dreambooth)

@@ -39,6 +39,7 @@ def system(name: str, level: float, **others: float) -> pd.DataFrame:
 def seconds(optimisation: float, encoding: float, first: float, whole: float) -> dict:
     parts = {"optimisation_seconds": optimisation, "encoding_seconds": encoding}
     parts |= {"first_seconds": first, "sampling_seconds": whole, "prompts": PROMPTS, "images": PROMPTS * IMAGES}
+    parts["first_cpu_seconds"] = optimisation + encoding + first
     record = {f"s{s}": dict(parts) for s in range(SUBJECTS)}
     return {"by_subject": record, "threads": 1, "device": "cpu", "first_images": IMAGES, "optimisation_steps": 500}
 

@@ -52,7 +52,7 @@ def test_seconds_are_kept_by_subject(tmp_path: Path):
     ]  # fmt: skip
     cat = [{**row, "sample_id": f"cat{row['sample_id']}", "subject_id": "cat"} for row in rows]
     images = np.zeros((6, 2, 2, 3), np.uint8)
-    both = [Drawn(rows, images, 6.0, 1.5, 10.0), Drawn(cat, images, 12.0, 2.5, 20.0, 1.0)]
+    both = [Drawn(rows, images, 6.0, 1.5, 11.0, 10.0), Drawn(cat, images, 12.0, 2.5, 23.0, 20.0, 1.0)]
     paths = [str(tmp_path / name) for name in ("x.parquet", "x.tar", "x.timing.json")]
     drawing.write_generations("x", both, *paths, optimisation_steps=30, threads=1)
     assert len(tables.read(paths[0], "generations")) == len(read_images(paths[1])) == 12
@@ -60,6 +60,7 @@ def test_seconds_are_kept_by_subject(tmp_path: Path):
     assert found["optimisation_seconds"] == 15 and found["encoding_seconds"] == 0.5
     assert found["sampling_seconds"] == 18 / 12 and found["first_images"] == 2
     assert found["seconds_to_first_images"] == 15.5 + 2 and found["seconds_whole_subject"] == 15.5 + 9
+    assert found["cpu_seconds_to_first_images"] == 17
     assert found["seconds_per_subject"] == 15.5 + 4 * 1.5
     assert found["by_subject"]["cat"]["first_seconds"] == 2.5 and found["by_subject"]["dog"]["prompts"] == 3
     assert (found["optimisation_steps"], found["threads"]) == (30, 1)
