@@ -56,8 +56,8 @@ def test_processes_and_micro_batches_share_a_step_out(parts):
         assert torch.equal(torch.cat([s.targets for s in shares]), whole.targets)
         assert torch.equal(torch.cat([s.demonstrations for s in shares]), whole.demonstrations)
         assert torch.equal(torch.cat([s.present for s in shares]), whole.present)
-        assert sum((s.prompts for s in shares), []) == whole.prompts
-        assert sum((s.texts for s in shares), []) == whole.texts
+        assert [p for s in shares for p in s.prompts] == whole.prompts
+        assert [t for s in shares for t in s.texts] == whole.texts
 
 
 def test_dropping_follows_its_probabilities():
