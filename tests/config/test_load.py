@@ -120,6 +120,10 @@ def test_a_mistake_is_placed_in_the_file_that_made_it(tmp_path: Path) -> None:
             "apprentice: drop_text + drop_demonstrations + drop_both: 1.09",
         ),
         (
+            {"apprentice": {"processes": 3, "gradient_accumulation": 3}},
+            "apprentice: processes * gradient_accumulation: 9, expected at most subjects_per_batch (8)",
+        ),
+        (
             {"filtering": {"grid": ["q0.4", "q0.40"]}},
             "filtering.grid: ['q0.4', 'q0.40'], expected at least one",
         ),
