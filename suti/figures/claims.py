@@ -14,9 +14,10 @@ from suti.figures.style import GREEN, GREY, INK, LIGHT, RC, VERMILION
 
 VERDICT = {True: "holds", False: "does not hold", None: "undecided"}
 COLOUR = {True: GREEN, False: VERMILION, None: GREY}
-WIDTHS = {"number": 4, "claim": 44, "ours": 76, "holds": 14}  # characters
+WIDTHS = {"number": 4, "claim": 40, "ours": 72, "holds": 14}  # of the columns
+LETTERS = 1.15  # of an average text in one unit of width
 NOTE = (
-    "Mean scores and paired differences [95 % bootstrap interval over subjects], each claim decided by one rule "
+    "Mean scores, then paired differences [95 % bootstrap interval over subjects], each claim decided by one rule "
     "(claims.md). Undecided: not run or not measured."
 )
 
@@ -40,7 +41,7 @@ def to_markdown(claims: Sequence[Mapping[str, Any]], title: str = "Claims") -> s
         "",
         "Written from `claims.json`; do not edit. " + NOTE.replace("(claims.md)", "(below)"),
         "",
-        ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) + f", of {len(claims)}.",
+        ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) + f" of {len(claims)} claims.",
         "",
         "| | claim | ours | holds | subjects x prompts |",
         "|---|---|---|---|---|",
@@ -72,9 +73,14 @@ def draw(claims: Sequence[Mapping[str, Any]]) -> Figure:
         ours = "\n".join(
             line
             for part in (claim["ours"] or claim["reason"]).split("; ")
-            for line in textwrap.wrap(part, WIDTHS["ours"], subsequent_indent="  ")
+            for line in textwrap.wrap(part, int(LETTERS * WIDTHS["ours"]), subsequent_indent="  ")
         )
-        cells = [claim["number"], textwrap.fill(claim["statement"], WIDTHS["claim"]), ours, VERDICT[claim["holds"]]]
+        cells = [
+            claim["number"],
+            textwrap.fill(claim["statement"], int(LETTERS * WIDTHS["claim"])),
+            ours,
+            VERDICT[claim["holds"]],
+        ]
         rows.append((cells, COLOUR[claim["holds"]]))
     em, line, gap = 0.083, 0.19, 0.16
     heights = [gap + line * max(cell.count("\n") + 1 for cell in cells) for cells, _ in rows]
