@@ -253,7 +253,7 @@ def copies(runs: Runs, suti_run: str, bootstrap: int, seed: int) -> Table:
     note = (
         f"A copy: more similar to a demonstration or reference of its subject than {100 * QUANTILE:g} % of the real "
         f"pictures are to the others of theirs ({limit or 'no real pictures'}), so the real pictures' share is about "
-        f"{100 * (1 - QUANTILE):.0f} % by construction. Diversity: mean distance between the pictures of one prompt; the "
+        f"{100 * (1 - QUANTILE):.0f} % by construction. Diversity: mean distance between pictures of one prompt; the "
         "last row is between real pictures of a subject in different scenes, which is more. [95 % bootstrap "
         "interval over subjects]"
     )
