@@ -284,12 +284,12 @@ def faster(e: Evidence) -> Finding:
         figures |= {"cpu_ratio": cpu.mean, "cpu_seconds_to_first_images": processor}
         intervals["cpu_ratio"] = cpu
         words.append(f"by processor time {cpu.mean:.1f} times")
-    counts = [{record["by_subject"][s]["images"] for s in subjects} for record in records]
-    if counts[0] == counts[1]:
+    images = [[record["by_subject"][s]["images"] for s in subjects] for record in records]
+    if images[0] == images[1]:
         whole, seconds = _ratio(e, suti, dreambooth, subjects, (*PREPARATION, "sampling_seconds"))
         figures |= {"whole_subject_ratio": whole.mean, "seconds_whole_subject": seconds}
         intervals["whole_subject_ratio"] = whole
-        words.append(f"a whole subject of {max(counts[0])} pictures {whole.mean:.1f} times")
+        words.append(f"a whole subject of {min(images[0])} pictures {whole.mean:.1f} times")
     prompts = [
         {"subject_id": s, "prompt_id": str(p), "image_index": i}
         for s in subjects

@@ -14,8 +14,8 @@ from suti.figures.style import GREEN, GREY, INK, LIGHT, RC, VERMILION
 
 VERDICT = {True: "holds", False: "does not hold", None: "undecided"}
 COLOUR = {True: GREEN, False: VERMILION, None: GREY}
-WIDTHS = {"number": 4, "claim": 40, "ours": 72, "holds": 14}  # of the columns
-LETTERS = 1.15  # of an average text in one unit of width
+WIDTHS = {"number": 4, "claim": 42, "ours": 72, "holds": 14}  # of the columns
+LETTERS = 1.1  # of an average text in one unit of width
 NOTE = (
     "Mean scores, then paired differences [95 % bootstrap interval over subjects], each claim decided by one rule "
     "(claims.md). Undecided: not run or not measured."
@@ -85,7 +85,8 @@ def draw(claims: Sequence[Mapping[str, Any]]) -> Figure:
     em, line, gap = 0.083, 0.19, 0.16
     heights = [gap + line * max(cell.count("\n") + 1 for cell in cells) for cells, _ in rows]
     edges = [sum(list(WIDTHS.values())[:i]) for i in range(len(WIDTHS) + 1)]
-    width, height = edges[-1] * em + 0.3, sum(heights) + 1.25
+    note = textwrap.wrap(NOTE, int(edges[-1] * 1.32))
+    width, height = edges[-1] * em + 0.3, sum(heights) + 1.1 + 0.15 * len(note)
     with plt.rc_context(RC):
         fig = plt.figure(figsize=(width, height))
         axes = fig.add_axes((0.15 / width, 0, 1 - 0.3 / width, 1))
@@ -109,5 +110,5 @@ def draw(claims: Sequence[Mapping[str, Any]]) -> Figure:
                 )  # fmt: skip
             y -= tall
         axes.plot((0, edges[-1]), (y, y), color=INK, lw=1.4)
-        axes.text(0, y - 0.09, textwrap.fill(NOTE, int(edges[-1] * 1.2)), va="top", fontsize=8, color=GREY)
+        axes.text(0, y - 0.09, "\n".join(note), va="top", fontsize=8, color=GREY)
     return fig
