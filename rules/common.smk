@@ -77,6 +77,7 @@ UNRECORDED = (
     "compute.device",
     "experts.keep",
     "experts.experts_at_once",
+    "experts.micro_batch",
     "apprentice.checkpoint_every",
 )
 

@@ -7,19 +7,17 @@ from contextlib import AbstractContextManager
 import torch
 
 from suti.config.schema import Compute
+from suti.devices import pick_device
 
 
 def prepare(compute: Compute) -> torch.device:
     """Set the number of threads, ask for deterministic kernels, and return the device to use.
 
     Raises:
-        RuntimeError: the configuration asks for CUDA and there is none.
+        RuntimeError: the configuration asks for a GPU that is not there.
     """
     torch.set_num_threads(compute.threads)
-    available = torch.cuda.is_available()
-    if compute.device == "cuda" and not available:
-        raise RuntimeError("compute.device: cuda, but torch sees no CUDA device; set it to auto or cpu")
-    device = torch.device("cuda" if available and compute.device != "cpu" else "cpu")
+    device = pick_device(compute)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
