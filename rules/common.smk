@@ -75,6 +75,7 @@ wildcard_constraints:
 UNRECORDED = (
     "compute.threads",
     "compute.device",
+    "compute.compile",
     "experts.keep",
     "experts.experts_at_once",
     "experts.micro_batch",

@@ -16,7 +16,7 @@ from suti import tables
 from suti.arguments import parser
 from suti.batched.keeping import is_kept
 from suti.batched.memory import fit_machine
-from suti.compute import precision, prepare
+from suti.compute import compiled, precision, prepare, uncompiled
 from suti.digests import code_digest, model_digest
 from suti.experts import (
     ExpertTask,
@@ -97,17 +97,19 @@ def main() -> None:
         like = training_set(pending[0][0], base)
         wanted = s.experts.experts_at_once, s.experts.micro_batch
         fit = fit_machine(*wanted, base, fine_tuning(s.experts), s.compute, like)
-        count = fit.experts
+        count = min(fit.experts, len(pending))
         progress = GroupBar("experts", len(tasks), len(results), desc=f"experts, {count} at once")
-        for first in range(0, len(pending), count):
-            group = pending[first : first + count]
-            done = run_experts(
-                *zip(*group, strict=True), base, clip, s.experts, s.compute, s.seed, kept, fit.micro_batch
-            )
-            for (_, address), result in zip(group, done, strict=True):
-                write_cached(args.cache, address, result)
-                results[address] = result
-            progress.update(len(group))
+        with compiled(base.unet, s.compute):
+            for first in range(0, len(pending), count):
+                group = pending[first : first + count]
+                with uncompiled(s.compute, len(group) < count):  # the last group: smaller, and there is one of it
+                    done = run_experts(
+                        *zip(*group, strict=True), base, clip, s.experts, s.compute, s.seed, kept, fit.micro_batch
+                    )
+                for (_, address), result in zip(group, done, strict=True):
+                    write_cached(args.cache, address, result)
+                    results[address] = result
+                progress.update(len(group))
         progress.close()
     ordered = [results[address] for address in addresses]
     write_shard(args.samples, ((f"{sid}.png", encode_png(image)) for r in ordered for sid, image in r.samples))

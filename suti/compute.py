@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -35,3 +38,34 @@ def precision(compute: Compute, device: torch.device) -> str:
 def autocast(compute: Compute, device: torch.device) -> AbstractContextManager[None]:
     """Autocast to the configured precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision(compute, device) == "bf16")
+
+
+@contextmanager
+def compiled(network: torch.nn.Module, compute: Compute) -> Iterator[None]:
+    """Calls of a network go through ``torch.compile``, if the configuration asks for it; as before on leaving.
+
+    Shapes are static: every new shape of the inputs, or of the trained tensors inside, compiles anew.
+
+    Raises:
+        RuntimeError: there is no C++ compiler.
+    """
+    if not compute.compile:
+        yield
+        return
+    if next(network.parameters()).device.type == "cpu" and not has_compiler():
+        raise RuntimeError("compute.compile: true, but there is no C++ compiler; install g++, or set it to false")
+    network.compile(dynamic=False)
+    try:
+        yield
+    finally:
+        del network._compiled_call_impl  # the class's own is None; PyTorch has no other way back
+
+
+def has_compiler() -> bool:
+    """Whether there is a C++ compiler that ``torch.compile`` finds."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))
+
+
+def uncompiled(compute: Compute, when: bool) -> AbstractContextManager[None]:
+    """Calls of a compiled network run as they are written, if ``when``: for shapes that are not worth compiling."""
+    return torch.compiler.set_stance("force_eager") if compute.compile and when else nullcontext()

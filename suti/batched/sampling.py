@@ -38,12 +38,11 @@ def draw_experts(
     side = base.image_size
     drawn: list[list[np.ndarray]] = [[np.zeros((0, side, side, 3), np.uint8)] for _ in wanted]
     longest = max(map(len, wanted))
-    columns = 2 * (
-        micro_batch or settings.batch_size
-    )  # without gradients a row needs little of a training row's memory
+    most = 2 * (micro_batch or settings.batch_size)  # without gradients a row needs little of its memory
+    passes = -(-longest // most)
+    columns = -(-longest // passes) if passes else 1  # equal passes, as each shape is compiled by itself
     for start in range(0, longest, columns):
-        stop = min(start + columns, longest)
-        padded = [part for prompts in wanted for part in _padded(prompts[start:stop], stop - start)]
+        padded = [part for prompts in wanted for part in _padded(prompts[start : start + columns], columns)]
         with autocast(compute, base.device):
             images = draw(
                 base, [prompt for prompt, _ in padded], Demonstrations(), [generator for _, generator in padded],
@@ -51,8 +50,8 @@ def draw_experts(
                 experts=len(wanted),
             )  # fmt: skip
         for expert, prompts in enumerate(wanted):
-            first = expert * (stop - start)
-            drawn[expert].append(images[first : first + len(prompts[start:stop])])
+            first = expert * columns
+            drawn[expert].append(images[first : first + len(prompts[start : start + columns])])
     return [np.concatenate(parts) for parts in drawn]
 
 

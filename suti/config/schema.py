@@ -70,6 +70,7 @@ class Compute(Section):
     threads: Positive = Field(1, description="CPU threads of one process; two processes of one thread beat one of two")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda|cuda:\d{1,4})$", description="where models run: auto, cpu, cuda, or one GPU such as cuda:1; auto takes a GPU if there is one, and of several the one that the fewest processes hold")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="autocast precision of training and sampling; auto takes bf16 where the hardware computes it, else fp32")
+    compile: bool = Field(False, description="torch.compile the base that experts train and sample; needs a C++ compiler (on a GPU Triton), and a minute or two a job, so it pays only for long shards")
 
 
 class Models(Section):
