@@ -192,12 +192,11 @@ def load_pipeline(folder: Path, compute: Compute) -> Any:
     """The apprentice as a pipeline, on the configured device."""
     import torch
 
+    from suti.devices import pick_device
     from suti.models.pipeline import SuTIPipeline
 
     torch.set_num_threads(compute.threads)
-    pipeline = SuTIPipeline.from_pretrained(str(folder))
-    device = compute.device if compute.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    return pipeline.to(device)
+    return SuTIPipeline.from_pretrained(str(folder)).to(pick_device(compute))
 
 
 def load_upscaler(spec: str, compute: Compute) -> Any:

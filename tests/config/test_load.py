@@ -182,7 +182,7 @@ def test_a_metric_can_be_switched_off_by_an_overlay() -> None:
 def test_lookup_and_nearest_keys() -> None:
     assert lookup(Config(), "mining.similarity") == [0.55, 0.96]
     assert lookup(Config(), "language.skills.art_style") == 0.15
-    assert lookup(Config(), "compute") == {"threads": 1, "device": "auto", "precision": "auto"}
+    assert lookup(Config(), "compute") == {"threads": 1, "device": "auto", "precision": "auto", "compile": False}
     with pytest.raises(ConfigError, match=r"did you mean experts\.steps"):
         lookup(Config(), "expert.stps")
     assert nearest_keys("encoder")[:2] == ["mining.encoder", "filtering.encoder"]
