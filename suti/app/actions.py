@@ -87,10 +87,11 @@ def add_pictures(
     return Subject((*subject.pictures, *pictures), (*subject.captions, *captions)), problems
 
 
-def example(pictures: np.ndarray, studio: Studio) -> Subject:
-    """A shipped subject, uint8 ``(k, S, S, 3)``, with captions suggested as for an upload."""
-    squares = tuple(square(picture, studio) for picture in pictures[:MAX_PICTURES])
-    return Subject(squares, tuple(_line(text) for text in studio.suggest(squares)))
+def example(pictures: np.ndarray, captions: Sequence[str], studio: Studio) -> Subject:
+    """A shipped subject, uint8 ``(k, S, S, 3)``, with its own captions."""
+    return Subject(
+        tuple(square(picture, studio) for picture in pictures[:MAX_PICTURES]), tuple(captions[:MAX_PICTURES])
+    )
 
 
 def square(picture: np.ndarray, studio: Studio) -> np.ndarray:

@@ -19,10 +19,11 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Example:
-    """A subject: its class, and uint8 ``(k, S, S, 3)`` pictures."""
+    """A subject: its class, uint8 ``(k, S, S, 3)`` pictures, and k true captions."""
 
     name: str
     pictures: np.ndarray
+    captions: list[str]
 
     def thumbnail(self) -> Image.Image:
         """The first four pictures as one square."""
@@ -33,8 +34,5 @@ class Example:
 def world_examples(classes: Sequence[str] = CLASSES) -> list[Example]:
     """Unseen subjects of the world, four pictures each."""
     subjects = {subject.class_name: subject for subject in reversed(benchmark_subjects(SEED))}
-    return [
-        Example(name, demonstrations(subjects[name], PICTURES, SEED, size=SIDE).images)
-        for name in classes
-        if name in subjects
-    ]
+    shown = {name: demonstrations(subjects[name], PICTURES, SEED, size=SIDE) for name in classes if name in subjects}
+    return [Example(name, found.images, found.captions) for name, found in shown.items()]

@@ -56,7 +56,7 @@ class Page:
         self.subject = gr.State(Subject())
         has_stage = self.studio.super_resolution is not None
         gr.HTML(style.header(self.defaults.model, getattr(base, "image_size", None), has_stage), elem_id="head")
-        with gr.Row(equal_height=False):
+        with gr.Row(equal_height=False, elem_id="columns"):
             with gr.Column(scale=5, min_width=320):
                 self._subject_controls()
                 self._prompt_controls()
@@ -86,7 +86,7 @@ class Page:
                 )  # fmt: skip
                 self.captions.append(
                     gr.Textbox(
-                        label=f"Caption {number}", show_label=False, container=False, max_lines=2,
+                        label=f"Caption {number}", show_label=False, container=False, max_lines=4,
                         max_length=MAX_TEXT, min_width=120, scale=8, placeholder="what the picture shows",
                     )
                 )  # fmt: skip
@@ -117,7 +117,7 @@ class Page:
                 self.defaults.seed, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="seed",
                 scale=2, min_width=110,
             )  # fmt: skip
-            self.dice = gr.Button("Another seed", size="md", scale=1, min_width=120)
+            self.dice = gr.Button("New seed", size="md", scale=1, min_width=100)
         gr.HTML(style.hint("Equal seeds draw equal pictures."))
         with gr.Accordion("More settings", open=False):
             self.guidance = gr.Slider(
@@ -143,9 +143,7 @@ class Page:
             self._add, [self.files, self.prompt, *given], [self.files, *shown],
             show_progress_on=[self.files], **ONE_AT_A_TIME,
         )  # fmt: skip
-        self.example_gallery.select(
-            self._take_example, None, shown, show_progress_on=[self.example_gallery], **ONE_AT_A_TIME
-        )
+        self.example_gallery.select(self._take_example, None, shown, **AT_ONCE)
         for index, button in enumerate(self.removes):
             button.click(partial(self._remove, index), [self.prompt, *given], shown, **AT_ONCE)
         self.clear.click(lambda: self._show(Subject(), ""), None, shown, **AT_ONCE)
@@ -168,8 +166,9 @@ class Page:
         return [None, *self._show(more, prompt, problems)]  # None empties the drop zone for the next files
 
     def _take_example(self, event: gr.SelectData) -> list[Any]:
+        taken = self.examples[int(event.index)]
         # another example is another thing: its own prompt
-        return self._show(actions.example(self.examples[int(event.index)].pictures, self.studio), "")
+        return self._show(actions.example(taken.pictures, taken.captions, self.studio), "")
 
     def _remove(self, index: int, prompt: str, subject: Subject, *captions: str) -> list[Any]:
         return self._show(subject.with_captions(captions).without(index), prompt)
@@ -223,7 +222,9 @@ def serve(page: Page, host: str, port: int, *, open_browser: bool) -> None:
     ).set(
         block_title_background_fill="none", block_title_background_fill_dark="none", block_title_padding="0",
         block_title_text_color=plain, block_title_text_color_dark=plain, body_text_color_subdued="*neutral_500",
-        body_text_color_subdued_dark="*neutral_400",
+        body_text_color_subdued_dark="*neutral_400", block_padding="4px 0", block_background_fill="transparent",
+        block_background_fill_dark="transparent", block_shadow="none", block_border_width="0",
+        input_border_width="1px", input_border_color="*neutral_300",
     )  # fmt: skip
     page.blocks.queue(default_concurrency_limit=4).launch(
         server_name=host,

@@ -23,32 +23,43 @@ CSS = """
   padding: 8px 12px; font-size: .92rem; overflow-wrap: anywhere}
 .alert p {margin: 2px 0}
 .card {align-items: center !important; gap: 10px !important; flex-wrap: nowrap !important}
-.card .thumb {flex: 0 0 64px !important; min-width: 64px !important; border: 0; background: none}
+.card .thumb {flex: 0 0 64px !important; min-width: 64px !important; border: 0; background: none; padding: 0;
+  overflow: visible !important}
+.card .thumb .icon-button-wrapper {display: none}
+.card textarea {border: 1px solid var(--input-border-color) !important; border-radius: 6px; padding: 6px 8px !important}
 .card .thumb img {border-radius: 8px; width: 64px; height: 64px; object-fit: cover}
 .card .remove {flex: 0 0 36px !important; min-width: 36px !important; padding: 0 !important; height: 36px}
 .ideas {gap: 6px !important; flex-wrap: wrap !important}
 .ideas button {flex: 0 1 auto !important; width: auto !important; min-width: 0 !important; border-radius: 999px;
   font-weight: 400; padding: 4px 12px; white-space: normal; text-align: left}
 .numbers {align-items: flex-end !important}
+.html-container, .html-container .prose {padding: 0 !important; margin: 0 !important}
+.form {background: none !important; border: 0 !important; box-shadow: none !important; gap: 12px !important}
+.gradio-container, .gradio-container .main, .gradio-container .wrap, .contain, #columns {overflow: visible !important}
+#files {border: 1.5px dashed var(--input-border-color) !important}
 #files .upload-container {height: 76px !important}
 #files .upload-container .wrap {min-height: 0 !important; flex-direction: row; gap: 8px; font-size: 1rem}
 #examples, #examples .grid-wrap {background: none; border: 0}
-#examples .grid-wrap, #result .grid-wrap {min-height: 0 !important; max-height: none !important; overflow: visible}
+#examples .grid-wrap, #result .grid-wrap {padding: 0 !important; min-height: 0 !important;
+  max-height: none !important; overflow: visible}
 #examples .grid-container {grid-template-columns: repeat(4, minmax(0, 1fr)) !important; gap: 8px}
 #examples .caption-label {left: 4px; right: auto; bottom: 4px; padding: 1px 7px; font-size: .78rem}
 #examples button {cursor: pointer}
 #result {min-height: 300px}
 #result .grid-container .caption-label {display: none}
+@media (max-width: 500px) {#examples .caption-label {font-size: .66rem; padding: 0 4px; max-width: 94%}}
 @media (min-width: 800px) {#results {position: sticky; top: 14px; align-self: flex-start}}
 footer {display: none !important}
 """
 SHOW_RESULTS = """
 (...values) => {
-  document.querySelector('#results').scrollIntoView({behavior: 'smooth', block: 'nearest'});
+  const results = document.querySelector('#results');
+  const top = results.getBoundingClientRect().top;
+  if (top < 0 || top > 0.7 * innerHeight) results.scrollIntoView({behavior: 'smooth'});
   return values;
 }
 """
-"""Run before drawing: on a phone the results are below the button, out of sight."""
+"""Run before drawing: results may be out of sight, on a phone below the button."""
 
 
 def header(model: str, pixels: int | None, enlarged: bool) -> str:

@@ -214,7 +214,7 @@ def test_ideas_take_the_most_frequent_noun() -> None:
 
 
 def test_messages_are_text() -> None:
-    page = style.alert(["<img src=x onerror=alert(1)>.png: broken"]) + style.header("<b>", 32) + style.hint("<i>")
+    page = style.alert(["<img src=x onerror=alert(1)>.png: broken"]) + style.header("<b>", 32, True) + style.hint("<i>")
     assert "<img" not in page and "<b>" not in page and "<i>" not in page
     assert style.alert([]) == ""
 
@@ -223,5 +223,6 @@ def test_examples_are_squares_of_unseen_subjects(studio: Studio) -> None:
     examples = world_examples()
     assert [e.name for e in examples] == ["backpack", "teapot", "dog", "car"]
     assert examples[0].thumbnail().size == (384, 384)
-    taken = actions.example(examples[0].pictures, studio)
+    taken = actions.example(examples[0].pictures, examples[0].captions, studio)
     assert len(taken.pictures) == len(taken.captions) == 4
+    assert all(caption.startswith("a backpack ") for caption in taken.captions)
