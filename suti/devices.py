@@ -18,7 +18,8 @@ def pick_device(compute: Compute) -> torch.device:
     """The device that the configuration means; a GPU also becomes the process's current one.
 
     ``auto`` and ``cuda`` take the visible GPU that the fewest processes of this user hold, the same at every call.
-    ``CUDA_VISIBLE_DEVICES`` is respected: only what it shows counts, and ``cuda:1`` is the second that it shows.
+    ``CUDA_VISIBLE_DEVICES`` is respected: only what it shows counts, and ``cuda:1`` is the second that it shows. The
+    processes of one training under torchrun take the GPU of their local rank, as Accelerate does.
 
     Raises:
         RuntimeError: the configuration asks for a GPU that is not there.
@@ -31,7 +32,8 @@ def pick_device(compute: Compute) -> torch.device:
     named = compute.device.partition(":")[2]
     if named and int(named) >= count:
         raise RuntimeError(f"compute.device: {compute.device}, but torch sees {count} GPUs; set it to auto, or lower")
-    index = int(named) if named else _own_gpu(count)
+    rank = os.environ.get("LOCAL_RANK")
+    index = int(named) if named else int(rank) % count if rank is not None else _own_gpu(count)
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
 

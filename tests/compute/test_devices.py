@@ -126,6 +126,14 @@ def test_each_process_takes_a_card_whatever_number_it_sees_it_by(gpus):
         pick("cuda:3")
 
 
+def test_processes_of_one_training_take_the_gpu_of_their_rank(gpus, monkeypatch, tmp_path):
+    gpus("x", "y")
+    for rank in ("1", "0"):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert pick() == f"cuda:{rank}"
+    assert not list(tmp_path.iterdir())  # torchrun deals the GPUs out: nothing to lock
+
+
 @pytest.mark.parametrize("device", ["tpu", "cuda:", "cuda:-1", "cuda:x", "cpu:0"])
 def test_unknown_devices_are_errors(device):
     with pytest.raises(ValueError, match="device"):
