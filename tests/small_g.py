@@ -70,5 +70,5 @@ def train_by_script(folder: Path, name: str, **changes) -> subprocess.CompletedP
         [sys.executable, "scripts/train_apprentice.py", *files, "--checkpoints", str(folder / f".{name}"),
          "--out-dir", str(folder / name), "--settings", json.dumps(settings)],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-        timeout=600,
+        timeout=3600,
     )  # fmt: skip

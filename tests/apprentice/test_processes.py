@@ -24,10 +24,10 @@ def weights(path):
 
 
 def test_two_processes_equal_one(folder):
-    common = {"subjects_per_batch": 3, "sample_every": 2, "steps": 3}  # 3 subjects: the parts are uneven
+    common = {"subjects_per_batch": 5, "sample_every": 2, "steps": 3}  # 5 subjects: the parts are uneven
     one = train_by_script(folder, "one", **common)
     assert one.returncode == 0, one.stderr
-    two = train_by_script(folder, "two", processes=2, **common)
+    two = train_by_script(folder, "two", processes=2, gradient_accumulation=2, gradient_checkpointing=True, **common)
     assert two.returncode == 0, two.stderr
     assert one.stderr.count("3/3") == two.stderr.count("3/3") >= 1  # one progress bar
     records = [json.loads((folder / name / "provenance.json").read_text()) for name in ("one", "two")]
@@ -38,7 +38,7 @@ def test_two_processes_equal_one(folder):
     moved = max((theirs[n] - start[n].float()).abs().max().item() for n in start)
     assert moved > 1e-4
     for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=0, atol=moved * 1e-2, msg=name)
+        torch.testing.assert_close(ours[name], value, rtol=0, atol=moved * 1e-3, msg=name)
     for name in ("one", "two"):
         files = {p.relative_to(folder / name).as_posix() for p in (folder / name).rglob("*") if p.is_file()}
         assert {
@@ -53,7 +53,7 @@ def test_two_processes_equal_one(folder):
         } <= files
         assert not (folder / f".{name}").exists()
     card = (folder / "two" / "README.md").read_text()
-    assert "| `subjects_per_batch` | 3 |" in card and "- subjects: 3" in card
+    assert "| `subjects_per_batch` | 5 |" in card and "- subjects: 3" in card
     assert SuTIPipeline.from_pretrained(folder / "two").unet.config.demonstration_initialization == "self_attention"
 
 
