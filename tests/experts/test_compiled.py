@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from torch._dynamo.utils import counters
 
 from suti.compute import compiled, has_compiler, uncompiled
 from suti.config.schema import Compute
+from suti.models.base import BaseModel
+from suti.models.small_attention import use_small_map_attention
 from tests.experts.test_batched import TOLERANCE, together, tuning
 from tests.tiny import tiny_base
 
@@ -18,10 +23,22 @@ def graphs() -> int:
     return counters["stats"]["unique_graphs"]
 
 
+def small_base() -> BaseModel:
+    """A base of one level, convolutions and attention included: compiling takes seconds for each layer."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8, in_channels=12, out_channels=12, block_out_channels=(8,), layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",), mid_block_type=None, up_block_types=("UpBlock2D",),
+        cross_attention_dim=16, attention_head_dim=2, norm_num_groups=4,
+    )  # fmt: skip
+    use_small_map_attention(unet)
+    return replace(tiny_base(), unet=unet).freeze()
+
+
 @pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler, and there is none")
 @pytest.mark.filterwarnings("ignore")  # of the compiler's own
 def test_groups_of_experts_share_one_graph_and_train_as_without_it():
-    base, settings = tiny_base(), tuning()
+    base, settings = small_base(), tuning(rows=1)
     groups = ([0, 1], [2, 3])
     usual = [together(base, numbers, settings) for numbers in groups]
     counters.clear()
