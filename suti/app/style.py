@@ -23,8 +23,8 @@ CSS = """
   padding: 8px 12px; font-size: .92rem; overflow-wrap: anywhere}
 .alert p {margin: 2px 0}
 .card {align-items: center !important; gap: 10px !important; flex-wrap: nowrap !important}
-.card .thumb {flex: 0 0 64px !important; min-width: 64px !important; border: 0; background: none; padding: 0;
-  overflow: visible !important}
+.card .thumb {flex: 0 0 64px !important; min-width: 64px !important; border: 0; background: none; padding: 0}
+.card .thumb .image-container, .card .thumb button {width: 64px !important; min-width: 0 !important}
 .card .thumb .icon-button-wrapper {display: none}
 .card textarea {border: 1px solid var(--input-border-color) !important; border-radius: 6px; padding: 6px 8px !important}
 .card .thumb img {border-radius: 8px; width: 64px; height: 64px; object-fit: cover}
@@ -69,7 +69,7 @@ def header(model: str, pixels: int | None, enlarged: bool) -> str:
     return (
         "<h1>Draw a subject from a few pictures</h1>"
         "<p>Show 1 to 5 pictures of one thing, say what you want to see, and the apprentice draws it. "
-        "Nothing is trained, and nothing leaves this machine.</p>"
+        "Nothing is trained.</p>"
         f'<p class="hint">Model {html.escape(model)}{size}{more}.</p>'
     )
 
