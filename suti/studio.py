@@ -34,7 +34,8 @@ class Wish:
 
     Attributes:
         prompt: what to draw.
-        guidance_scale: weight of text and demonstrations together, from 0; 1 is no guidance.
+        guidance_scale: weight of the text, from 0; 1 is no guidance.
+        demonstration_guidance_scale: weight of the demonstrations, from 0; None: as the text's, in one pass less.
         num_inference_steps: DDPM steps, from 1.
         dynamic_thresholding: Imagen's, for pixel bases under strong guidance.
         seed: number of the draw.
@@ -47,12 +48,14 @@ class Wish:
     dynamic_thresholding: bool = False
     seed: int = 0
     upscale: bool = True
+    demonstration_guidance_scale: float | None = None
 
     def sampling(self) -> dict[str, Any]:
-        """How the pipeline is called; further guidance weights belong here."""
+        """How the pipeline is called."""
         return {
             "num_inference_steps": self.num_inference_steps,
             "guidance_scale": self.guidance_scale,
+            "demonstration_guidance_scale": self.demonstration_guidance_scale,
             "dynamic_thresholding": self.dynamic_thresholding,
         }
 

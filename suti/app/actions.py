@@ -111,8 +111,8 @@ def ideas(captions: Sequence[str]) -> list[str]:
 
 
 def wish_of(
-    prompt: str | None, guidance_scale: float | None, steps: float | None, seed: float | None, *, upscale: bool,
-    dynamic_thresholding: bool,
+    prompt: str | None, guidance_scale: float | None, demonstration_guidance_scale: float | None, steps: float | None,
+    seed: float | None, *, upscale: bool, dynamic_thresholding: bool,
 ) -> Wish:  # fmt: skip
     """The request as the page sent it, checked.
 
@@ -124,7 +124,8 @@ def wish_of(
         raise Problem("Say what to draw, for example: a backpack in the snow.")
     return Wish(
         prompt=words,
-        guidance_scale=_number("Guidance", guidance_scale, 0, MAX_GUIDANCE),
+        guidance_scale=_number("Guidance by the prompt", guidance_scale, 0, MAX_GUIDANCE),
+        demonstration_guidance_scale=_number("Guidance by the pictures", demonstration_guidance_scale, 0, MAX_GUIDANCE),
         num_inference_steps=int(_number("Steps", steps, 1, MAX_STEPS)),
         dynamic_thresholding=dynamic_thresholding,
         seed=int(_number("Seed", seed, 0, 2**53)),

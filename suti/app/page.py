@@ -29,12 +29,14 @@ class Defaults:
 
     Attributes:
         model: name of the apprentice, for the heading.
-        guidance_scale, num_inference_steps, dynamic_thresholding, seed: of ``evaluation`` and the root.
+        guidance_scale, demonstration_guidance_scale, num_inference_steps, dynamic_thresholding, seed: of
+            ``evaluation`` and the root.
         max_pixels: largest upload that is decoded, width x height.
     """
 
     model: str
     guidance_scale: float
+    demonstration_guidance_scale: float | None
     num_inference_steps: int
     dynamic_thresholding: bool
     seed: int
@@ -121,8 +123,13 @@ class Page:
         gr.HTML(style.hint("Equal seeds draw equal pictures."))
         with gr.Accordion("More settings", open=False):
             self.guidance = gr.Slider(
-                0, MAX_GUIDANCE, value=self.defaults.guidance_scale, step=0.5, label="Guidance",
-                info="How closely to follow text and pictures; 1 is none, too much gives harsh colours",
+                0, MAX_GUIDANCE, value=self.defaults.guidance_scale, step=0.5, label="Guidance by the prompt",
+                info="How closely to follow the text; 1 is none, too much gives harsh colours",
+            )  # fmt: skip
+            own = self.defaults.demonstration_guidance_scale
+            self.demonstration_guidance = gr.Slider(
+                0, MAX_GUIDANCE, value=self.defaults.guidance_scale if own is None else own, step=0.5,
+                label="Guidance by the pictures", info="How closely to follow the subject in your pictures",
             )  # fmt: skip
             self.steps = gr.Slider(
                 1, MAX_STEPS, value=self.defaults.num_inference_steps, step=1, precision=0, label="Steps",
@@ -153,7 +160,16 @@ class Page:
         gr.on(
             [self.button.click, self.prompt.submit],
             self._draw,
-            [self.prompt, self.count, self.seed, self.guidance, self.steps, self.upscale, *given],
+            [
+                self.prompt,
+                self.count,
+                self.seed,
+                self.guidance,
+                self.demonstration_guidance,
+                self.steps,
+                self.upscale,
+                *given,
+            ],
             [self.result, self.status, self.draw_alert],
             show_progress_on=[self.result],
             js=style.SHOW_RESULTS,
@@ -191,15 +207,15 @@ class Page:
         ]  # fmt: skip
 
     def _draw(
-        self, prompt: str, count: float, seed: float, guidance: float, steps: float, upscale: bool, subject: Subject,
-        *captions: str, progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio's own protocol)
+        self, prompt: str, count: float, seed: float, guidance: float, demonstration_guidance: float, steps: float,
+        upscale: bool, subject: Subject, *captions: str, progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio's own protocol)
     ) -> tuple[Any, Any, Any]:  # fmt: skip
         def report(done: int, total: int, number: int) -> None:
             progress((done, total), desc=f"picture {number} of {int(count)}", unit="steps")
 
         try:
             wish = actions.wish_of(
-                prompt, guidance, steps, seed, upscale=upscale,
+                prompt, guidance, demonstration_guidance, steps, seed, upscale=upscale,
                 dynamic_thresholding=self.defaults.dynamic_thresholding,
             )  # fmt: skip
             drawn = actions.draw(self.studio, subject.with_captions(captions), wish, count, self.folder, report)

@@ -96,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
         defaults = Defaults(
             model=str(folder),
             guidance_scale=config.evaluation.guidance_scale,
+            demonstration_guidance_scale=config.evaluation.demonstration_guidance_scale,
             num_inference_steps=config.evaluation.num_inference_steps,
             dynamic_thresholding=config.evaluation.dynamic_thresholding,
             seed=config.seed,

@@ -90,7 +90,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--guidance-scale",
         type=_scale,
         metavar="W",
-        help="guidance weight (default: evaluation.guidance_scale)",
+        help="guidance weight of the prompt (default: evaluation.guidance_scale)",
+    )
+    add(
+        "--demonstration-guidance-scale",
+        type=_scale,
+        metavar="W",
+        help="guidance weight of the pictures (default: evaluation.demonstration_guidance_scale)",
     )
     add("--steps", type=_positive, metavar="N", help="DDPM steps (default: evaluation.num_inference_steps)")
     add("--seed", type=int, help="number of the draw (default: seed of the configuration)")
@@ -128,7 +134,10 @@ def run(options: argparse.Namespace) -> int:
         demonstrations = _captioned(files, demonstrations, config)
     wish = studio.Wish(
         prompt="",
-        guidance_scale=(config.evaluation.guidance_scale if options.guidance_scale is None else options.guidance_scale),
+        guidance_scale=_first(options.guidance_scale, config.evaluation.guidance_scale),
+        demonstration_guidance_scale=_first(
+            options.demonstration_guidance_scale, config.evaluation.demonstration_guidance_scale
+        ),
         num_inference_steps=options.steps or config.evaluation.num_inference_steps,
         dynamic_thresholding=config.evaluation.dynamic_thresholding,
         seed=config.seed if options.seed is None else options.seed,
@@ -157,6 +166,10 @@ def run(options: argparse.Namespace) -> int:
     studio.save_png(options.out, whole, settings)
     print(f"{options.out.resolve()}: {len(pictures)} of {pictures[0].width} x {pictures[0].height} pixels")
     return 0
+
+
+def _first(option: float | None, setting: float | None) -> float | None:
+    return setting if option is None else option
 
 
 def read_demonstrations(

@@ -278,8 +278,8 @@ class Evaluation(Section):
     demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
     demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
     num_inference_steps: Positive = Field(16, description="DDPM steps")
-    guidance_scale: float = Field(3.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
-    demonstration_guidance_scale: float | None = Field(None, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
+    guidance_scale: float = Field(2.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
+    demonstration_guidance_scale: float | None = Field(4.0, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
     dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
     encoders: dict[Literal["dino", "clip_i", "clip_t"], EncoderSpec] = Field(
         default_factory=lambda: {

@@ -186,16 +186,17 @@ def test_bad_requests_are_sentences(
     [
         ({"prompt": " \n"}, "Say what to draw"),
         ({"prompt": None}, "Say what to draw"),
-        ({"guidance_scale": float("nan")}, "Guidance: nan, expected a number from 0 to 30"),
+        ({"guidance_scale": float("nan")}, "Guidance by the prompt: nan, expected a number from 0 to 30"),
+        ({"demonstration_guidance_scale": 31}, "Guidance by the pictures: 31, expected a number from 0 to 30"),
         ({"steps": 0}, "Steps: 0"),
         ({"seed": -1}, "Seed: -1"),
         ({"seed": None}, "Seed: empty"),
     ],
 )
 def test_bad_numbers_are_sentences(change: dict[str, object], sentence: str) -> None:
-    good = {"prompt": "a  dog", "guidance_scale": 3, "steps": 4.0, "seed": 1.0}
+    good = {"prompt": "a  dog", "guidance_scale": 3, "demonstration_guidance_scale": 5, "steps": 4.0, "seed": 1.0}
     fixed = {"upscale": False, "dynamic_thresholding": True}
-    assert actions.wish_of(**good, **fixed) == Wish("a dog", 3, 4, True, 1, False)
+    assert actions.wish_of(**good, **fixed) == Wish("a dog", 3, 4, True, 1, False, 5)
     with pytest.raises(Problem, match=sentence):
         actions.wish_of(**{**good, **change}, **fixed)
 

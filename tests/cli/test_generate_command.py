@@ -59,10 +59,11 @@ def run(*arguments: str, prompt: str = "a red backpack on a beach", out: str = "
 
 
 def test_one_prompt_gives_one_picture(apprentice: Apprentice, tmp_path: Path) -> None:
-    assert run("--guidance-scale", "7.5", "--steps", "3", "--seed", "5") == 0
+    weights = ("--guidance-scale", "7.5", "--demonstration-guidance-scale", "9")
+    assert run(*weights, "--steps", "3", "--seed", "5") == 0
     (call,) = apprentice.calls
     assert call["prompt"] == "a red backpack on a beach"
-    assert (call["guidance_scale"], call["num_inference_steps"]) == (7.5, 3)
+    assert (call["guidance_scale"], call["demonstration_guidance_scale"], call["num_inference_steps"]) == (7.5, 9, 3)
     pictures, texts = zip(*call["demonstrations"], strict=True)
     assert [picture.width for picture in pictures] == [11, 12, 10], "in the order of their names"
     assert all(picture.mode == "RGB" for picture in pictures)
