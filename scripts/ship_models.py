@@ -1,6 +1,9 @@
 """Put trained model folders in the place of the shipped ones, whole or not at all.
 
-python scripts/ship_models.py --models results/models/clip results/models/probe --out resources/models
+    python scripts/ship_models.py --models results/models/clip results/models/probe --out resources/models
+    python scripts/ship_models.py --apprentice results-mini/apprentice/q0.4 --out resources/models
+
+The apprentice is stored in half precision, below OUT/apprentice.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from suti.arguments import parser
-from suti.io.atomic import atomic_path
+from suti.io.atomic import atomic_path, read_json, write_json
 
 LIMIT = 40 * 2**20  # bytes that may be shipped in all
 
@@ -22,10 +25,11 @@ def size(folder: Path) -> int:
 def main() -> None:
     """Check the sizes, then replace folder by folder."""
     arguments = parser(__doc__)
-    arguments.add_argument("--models", type=Path, nargs="+", required=True, help="trained model folders")
+    arguments.add_argument("--models", type=Path, nargs="*", default=[], help="trained model folders")
+    arguments.add_argument("--apprentice", type=Path, help="a trained apprentice's folder")
     arguments.add_argument("--out", type=Path, required=True, help="folder of the shipped models")
     args = arguments.parse_args()
-    for folder in args.models:
+    for folder in (*args.models, *([args.apprentice] if args.apprentice else [])):
         if not (folder / "provenance.json").is_file():
             raise SystemExit(f"{folder}: no provenance.json, so training did not end; run its rule again")
     total = sum(size(folder) for folder in args.models)
@@ -35,7 +39,23 @@ def main() -> None:
         with atomic_path(args.out / folder.name) as part:
             shutil.copytree(folder, part, ignore=shutil.ignore_patterns(".*"))
         print(f"{args.out / folder.name}: {size(folder) / 2**20:.2f} MB")
-    print(f"{total / 2**20:.1f} MB in all")
+    if args.apprentice:
+        ship_apprentice(args.apprentice, args.out / "apprentice")
+    print(f"{size(args.out) / 2**20:.1f} MB in all")
+
+
+def ship_apprentice(folder: Path, out: Path) -> None:
+    """Store a ``SuTIPipeline`` folder in half precision, with its provenance and model card."""
+    import torch
+
+    from suti.models.pipeline import SuTIPipeline
+
+    record = read_json(folder / "provenance.json")
+    pipeline = SuTIPipeline.from_pretrained(str(folder), dtype=torch.float16)
+    with atomic_path(out) as part:
+        pipeline.save_pretrained(part, safe_serialization=True, provenance=record)
+        write_json(part / "provenance.json", record)
+    print(f"{out}: {size(out) / 2**20:.2f} MB")
 
 
 if __name__ == "__main__":

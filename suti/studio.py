@@ -126,18 +126,20 @@ def _digest(demonstrations: Sequence[Demonstration]) -> bytes:
 
 
 def model_folder(chosen: Path | None, config: Config) -> Path:
-    """The apprentice's folder: ``chosen``, else the one that the configuration's run makes.
+    """The apprentice's folder: ``chosen``, else the one that the configuration's run makes, else the shipped one.
 
     Raises:
         ValueError: there is none, with the remedy.
     """
-    folder = chosen or Path(config.results) / "apprentice" / config.filtering.default
-    if (folder / "model_index.json").is_file():
-        return folder
+    own = chosen or Path(config.results) / "apprentice" / config.filtering.default
+    shipped = [Path(config.models.apprentice)] if chosen is None and config.models.apprentice else []
+    for folder in (own, *shipped):
+        if (folder / "model_index.json").is_file():
+            return folder
     if chosen is not None:
-        seen = "no such folder" if not folder.exists() else "no model_index.json in it"
-        raise ValueError(f"--model: {folder}: {seen}; expected an apprentice, e.g. {config.results}/apprentice/none")
-    raise ValueError(f"{folder}: no apprentice there yet; train it with `make run`, or name another with --model")
+        seen = "no such folder" if not own.exists() else "no model_index.json in it"
+        raise ValueError(f"--model: {own}: {seen}; expected an apprentice, e.g. {config.results}/apprentice/none")
+    raise ValueError(f"{own}: no apprentice there yet; train it with `make run`, or name another with --model")
 
 
 def load_pipeline(folder: Path, compute: Compute) -> Any:
@@ -148,7 +150,8 @@ def load_pipeline(folder: Path, compute: Compute) -> Any:
     from suti.models.pipeline import SuTIPipeline
 
     torch.set_num_threads(compute.threads)
-    return SuTIPipeline.from_pretrained(str(folder)).to(pick_device(compute))
+    # shipped ones are stored in half precision, which CPUs are slow at
+    return SuTIPipeline.from_pretrained(str(folder), dtype=torch.float32).to(pick_device(compute))
 
 
 def load_upscaler(spec: str, compute: Compute) -> Any:

@@ -78,6 +78,7 @@ class Models(Section):
 
     base: str = Field("resources/models/base", description="text-to-image base: a diffusers folder or hub id (pixel or latent)")
     super_resolution: str | None = Field("resources/models/super_resolution", description="super-resolution stage, or null for none")
+    apprentice: str | None = Field("resources/models/apprentice", description="apprentice that `suti generate` and `suti app` use while the run has trained none, or null for none")
     captioner: str = Field("resources/models/captioner", description="transformers image-to-text model")
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from suti import studio
 from suti.cli.main import main
+from suti.config.schema import Config
 
 
 class Apprentice:
@@ -193,6 +194,21 @@ def test_bad_input_is_named_and_nothing_is_written(
     assert sentence in error
     assert not Path("x.png").exists()
     assert apprentice.calls == []
+
+
+def test_the_shipped_apprentice_serves_until_the_run_has_its_own(apprentice: Apprentice) -> None:
+    own, shipped = Path("results/apprentice/q0.4"), Path("shipped")
+    shipped.mkdir()
+    (shipped / "model_index.json").write_text("{}")
+    config = Config(models={"apprentice": str(shipped)})
+    assert studio.model_folder(None, config) == own
+    (own / "model_index.json").unlink()
+    assert studio.model_folder(None, config) == shipped
+    with pytest.raises(ValueError, match=r"--model: results/apprentice/q0\.4: no model_index\.json"):
+        studio.model_folder(own, config)  # what was asked for is never replaced
+    (shipped / "model_index.json").unlink()
+    with pytest.raises(ValueError, match="no apprentice there yet"):
+        studio.model_folder(None, config)
 
 
 def test_without_a_trained_apprentice_the_remedy_is_named(
