@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -150,17 +151,38 @@ def test_equal_requests_give_equal_pictures(studio: Studio, tmp_path: Path) -> N
     assert len({d.path for d in [*first, *again, *fewer]}) == 5, "no file is overwritten"
 
 
-def test_pictures_are_enlarged_if_wished(pipeline: SuTIPipeline) -> None:
+def test_pictures_are_enlarged_if_wished(pipeline: SuTIPipeline, tmp_path: Path) -> None:
     class Twice:
-        def upscale(self, images: np.ndarray, prompts: list[str], generator: torch.Generator) -> np.ndarray:
+        settings = [{"model": "a/stage"}, {"model": "b/stage", "noise_level": 20}]  # noqa: RUF012
+
+        def upscale(
+            self,
+            images: np.ndarray,
+            prompts: list[str],
+            generator: torch.Generator,
+            callback: Callable[[int, int], None],
+        ) -> np.ndarray:
             assert prompts == [WISH.prompt]
+            callback(1, 2)
+            callback(2, 2)
             return images.repeat(2, axis=1).repeat(2, axis=2)
 
     studio = Studio(pipeline, super_resolution=Twice())
-    demonstrations = [(np.zeros((8, 8, 3), np.uint8), "x")]
-    assert studio.draw(WISH, demonstrations, 0).shape == (32, 32, 3)
-    plain = Wish(WISH.prompt, 2.0, 2, upscale=False)
-    assert studio.draw(plain, demonstrations, 0).shape == (16, 16, 3)
+    plain = Wish(WISH.prompt, 2.0, 2, seed=3, upscale=False)
+    told: list[tuple[int, int, str]] = []
+    drawn = [
+        actions.draw(studio, subject(10), wish, 2, tmp_path, lambda *now: told.append(now))[0] for wish in (WISH, plain)
+    ]
+    sides = {}
+    for name, picture in zip(("enlarged", "plain"), drawn, strict=True):
+        with Image.open(picture.path) as image:
+            sides[name] = (image.size, json.loads(image.text["suti"])["super_resolution"])
+    assert sides == {"enlarged": ((32, 32), Twice.settings), "plain": ((16, 16), [])}
+    first = [(1, 4, "picture 1 of 2"), (2, 4, "picture 1 of 2")]
+    assert told[:4] == [
+        *first, (2, 4, "picture 1 of 2, enlarging 1 of 2"), (2, 4, "picture 1 of 2, enlarging 2 of 2")
+    ]  # fmt: skip
+    assert told[8:] == [*first, (3, 4, "picture 2 of 2"), (4, 4, "picture 2 of 2")]
 
 
 @pytest.mark.parametrize(

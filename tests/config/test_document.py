@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import jsonschema
@@ -11,7 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from suti.config import document
-from suti.config.load import load_config
+from suti.config.load import ConfigError, load_config, validate_config
 from suti.config.schema import Config
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,11 @@ def test_comments_fit_their_width() -> None:
         ({"experts": {"steps": 3}}, True),
         ({"filtering": {"grid": ["none", 0.02]}}, True),
         ({"evaluation": {"encoders": {"dino": None}, "probe": None}}, True),
+        ({"models": {"super_resolution": None}}, True),
+        ({"models": {"super_resolution": "a/stage"}}, True),
+        ({"models": {"super_resolution": ["a/stage", {"model": "b/stage", "noise_level": 100}]}}, True),
+        ({"models": {"super_resolution": [{"noise_level": 100}]}}, False),
+        ({"models": {"super_resolution": {"model": "a/stage"}}}, False),
         ({"experts": {"stepps": 3}}, False),
         ({"experts": {"steps": 0}}, False),
         ({"compute": {"device": "tpu"}}, False),
@@ -65,6 +71,8 @@ def test_editors_schema_judges_as_the_models_do(settings: dict[str, object], fit
     schema = json.loads(document.json_schema())
     jsonschema.Draft202012Validator.check_schema(schema)
     assert jsonschema.Draft202012Validator(schema).is_valid(settings) is fits
+    with nullcontext() if fits else pytest.raises(ConfigError):
+        validate_config(settings)
 
 
 def test_every_committed_configuration_fits_the_editors_schema() -> None:
