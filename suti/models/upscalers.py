@@ -154,19 +154,21 @@ def load_pipeline_stage(
         spec: folder or hub id.
         index: its ``model_index.json``.
         text_encoder, tokenizer: those of the base. An IF stage takes the encoder over, instead of a second copy, if
-            its own has the same class and shape, or if it comes without one.
+            its own has the same class and shape, or if it comes without one. Only an encoder in fp32 will do: the
+            pipeline computes in the encoder's type.
 
     Raises:
-        ValueError: an IF stage comes without a text encoder, and the base's does not fit its UNet.
+        ValueError: an IF stage comes without a text encoder, and the base's does not fit.
     """
     parts: dict[str, Any] = dict(FAMILIES[index["_class_name"]].load)
     if index["_class_name"] == "IFSuperResolutionPipeline":
         own = index.get("text_encoder", [None, None])[1] is not None
-        if own and text_encoder is not None and _same_shape(spec, text_encoder):
+        usable = isinstance(text_encoder, T5EncoderModel) and text_encoder.dtype == torch.float32
+        if own and usable and _same_shape(spec, text_encoder):
             parts["text_encoder"] = text_encoder
         if not own:
-            if not isinstance(text_encoder, T5EncoderModel) or tokenizer is None:
-                raise ValueError(f"{spec} has no text encoder, and the base's is no T5EncoderModel that it could use")
+            if not usable or tokenizer is None:
+                raise ValueError(f"{spec} has no text encoder, and the base's is no T5EncoderModel in fp32")
             parts |= {"text_encoder": text_encoder, "tokenizer": tokenizer}
     pipeline = DiffusionPipeline.from_pretrained(spec, use_safetensors=True, torch_dtype=torch.float32, **parts)
     if not _width_fits(pipeline):
@@ -184,7 +186,6 @@ def _width_fits(pipeline: DiffusionPipeline) -> bool:
 
 
 def _same_shape(spec: str, text_encoder: PreTrainedModel) -> bool:
-    if not isinstance(text_encoder, T5EncoderModel):
-        return False
+    """Whether the stage's own encoder is like the given one in all but the weights."""
     own = T5Config.from_pretrained(spec, subfolder="text_encoder")
     return all(getattr(own, key) == getattr(text_encoder.config, key) for key in _T5_KEYS)

@@ -133,9 +133,10 @@ def test_a_subject_is_encoded_once_until_it_changes(studio: Studio, tmp_path: Pa
 
 
 def test_draw_reports_each_step_and_writes_files_that_say_how(studio: Studio, tmp_path: Path) -> None:
-    seen: list[tuple[int, int, int]] = []
+    seen: list[tuple[int, int, str]] = []
     drawn = actions.draw(studio, subject(10), WISH, 2, tmp_path, lambda *report: seen.append(report))
-    assert seen == [(1, 4, 1), (2, 4, 1), (3, 4, 2), (4, 4, 2)]
+    one, two = "picture 1 of 2", "picture 2 of 2"
+    assert seen == [(1, 4, one), (2, 4, one), (3, 4, two), (4, 4, two)]
     assert [d.path.name for d in drawn] == ["a-dog-in-the-snow-seed3-1.png", "a-dog-in-the-snow-seed3-2.png"]
     with Image.open(drawn[0].path) as picture, Image.open(drawn[1].path) as other:
         assert picture.size == (16, 16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from suti.config import document
-from suti.config.load import ConfigError, load_config, validate_config
+from suti.config.load import load_config
 from suti.config.schema import Config
 
 ROOT = Path(__file__).parents[2]
@@ -71,8 +70,6 @@ def test_editors_schema_judges_as_the_models_do(settings: dict[str, object], fit
     schema = json.loads(document.json_schema())
     jsonschema.Draft202012Validator.check_schema(schema)
     assert jsonschema.Draft202012Validator(schema).is_valid(settings) is fits
-    with nullcontext() if fits else pytest.raises(ConfigError):
-        validate_config(settings)
 
 
 def test_every_committed_configuration_fits_the_editors_schema() -> None:

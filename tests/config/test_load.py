@@ -188,3 +188,27 @@ def test_lookup_and_nearest_keys() -> None:
     assert nearest_keys("encoder")[:2] == ["mining.encoder", "filtering.encoder"]
     assert nearest_keys("qqqqqqqq") == []
     assert {"seed", "experts", "experts.steps", "evaluation.encoders.clip_t"} <= set(known_keys())
+
+
+@pytest.mark.parametrize(
+    ("written", "stages"),
+    [
+        (None, []),
+        ([], []),
+        ("a/stage", ["a/stage"]),
+        (["a/stage", {"model": "b/stage", "noise_level": 100}], ["a/stage", {"model": "b/stage", "noise_level": 100}]),
+        ([{"model": "a/stage"}], ["a/stage"]),
+    ],
+)
+def test_super_resolution_is_a_list_of_stages(written: Any, stages: list[Any]) -> None:
+    config = validate_config({"models": {"super_resolution": written}})
+    assert lookup(config, "models.super_resolution") == stages
+    assert validate_config(config.model_dump()) == config, "what is written is read again"
+
+
+def test_mistakes_in_a_stage_name_it(tmp_path: Path) -> None:
+    text = "models:\n  super_resolution: [a/stage, {model: b/stage, noise: 3}, {noise_level: -1}]\n"
+    file = write(tmp_path / "a.yaml", text)
+    keys = [problem.removeprefix(f"{file}, line 2: ").partition(": ")[0] for problem in problems(file)]
+    place = "models.super_resolution"
+    assert sorted(keys) == [f"{place}.1.noise", f"{place}.2.model", f"{place}.2.noise_level"]

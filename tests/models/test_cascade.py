@@ -186,7 +186,11 @@ def test_an_if_stage_shares_the_bases_text_encoder_if_it_is_alike(folders: dict[
     clip = tiny_base("latent")
     (stage,) = load_super_resolution([folders["if"]], CPU, clip.text_encoder, clip.tokenizer).stages
     assert stage.model.pipeline.text_encoder is not clip.text_encoder
-    for encoder, tokenizer in ((None, None), (clip.text_encoder, clip.tokenizer)):
+    half = tiny_base("if")
+    half.text_encoder.to(torch.float16)
+    (stage,) = load_super_resolution([folders["if"]], CPU, half.text_encoder, half.tokenizer).stages
+    assert stage.model.pipeline.text_encoder.dtype == torch.float32, "the pipeline computes in the encoder's type"
+    for encoder, tokenizer in ((None, None), (clip.text_encoder, clip.tokenizer), (half.text_encoder, half.tokenizer)):
         with pytest.raises(ValueError, match=r"models\.super_resolution\.0: .*bare has no text encoder"):
             load_super_resolution([folders["bare"]], CPU, encoder, tokenizer)
 
@@ -254,6 +258,14 @@ def test_the_default_draws_as_its_stage_alone() -> None:
     image = pictures(1, 32)
     assert np.array_equal(default.upscale(image, PROMPTS[:1], keyed(1)[0]), alone.upscale(image, generator=keyed(1)[0]))
     assert np.array_equal(default.upscale(image), alone.upscale(image)), "the fixed seed, no prompt needed"
+
+
+def test_bf16_is_autocast_and_near_fp32(folders: dict[str, str], cascade: Cascade) -> None:
+    stages = [SuperResolutionStage(model=folders[name], **STEPS) for name in ("if", "x2")]
+    rounded = load_super_resolution(stages, CPU.model_copy(update={"precision": "bf16"}))
+    draw = lambda c: c.upscale(pictures(1), PROMPTS[:1], keyed(1)).astype(int)  # noqa: E731
+    error = np.abs(draw(rounded) - draw(cascade))
+    assert 0 < error.mean() < 2
 
 
 def test_no_stage_changes_nothing() -> None:
