@@ -209,6 +209,15 @@ def test_super_resolution_is_a_list_of_stages(written: Any, stages: list[Any]) -
 def test_mistakes_in_a_stage_name_it(tmp_path: Path) -> None:
     text = "models:\n  super_resolution: [a/stage, {model: b/stage, noise: 3}, {noise_level: -1}]\n"
     file = write(tmp_path / "a.yaml", text)
-    keys = [problem.removeprefix(f"{file}, line 2: ").partition(": ")[0] for problem in problems(file)]
-    place = "models.super_resolution"
-    assert sorted(keys) == [f"{place}.1.noise", f"{place}.2.model", f"{place}.2.noise_level"]
+    place = f"{file}, line 2: models.super_resolution"
+    assert problems(file) == [
+        f"{place}.1.noise: unknown; did you mean models.super_resolution.1.noise_level?",
+        f"{place}.2.model: missing; add it",
+        f"{place}.2.noise_level: -1; expected greater than or equal to 0",
+    ]
+
+
+@pytest.mark.parametrize("key", ["filtering.grid.0.x", "pages.path.0.x", "models.nope.0.x", "seed.x.0.y", "nope.x.0.y"])
+def test_keys_below_lists_of_values_are_unknown(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key}: unknown"):
+        lookup(Config(), key)
