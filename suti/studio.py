@@ -1,4 +1,4 @@
-"""What people draw with, on the command line and on the page: an apprentice, its upscaler and a captioner.
+"""What people draw with, on the command line and on the page: an apprentice, its super-resolution and a captioner.
 
 ``Studio`` holds the loaded models. A subject is encoded once and re-used while its pictures and texts stay the
 same; each picture's noise is keyed by seed, prompt and number, so no picture depends on what else was asked for.
@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from suti.config.schema import Compute, Config
+from suti.config.schema import Compute, Config, SuperResolutionStage
 from suti.io.atomic import atomic_path
 from suti.seeds import torch_generator
 
@@ -39,7 +39,7 @@ class Wish:
         num_inference_steps: DDPM steps, from 1.
         dynamic_thresholding: Imagen's, for pixel bases under strong guidance.
         seed: number of the draw.
-        upscale: enlarge with the studio's super-resolution stage, if it has one.
+        upscale: enlarge with the studio's super-resolution, if it has any.
     """
 
     prompt: str
@@ -96,11 +96,13 @@ class Studio:
         demonstrations: Sequence[Demonstration],
         number: int,
         callback: Callable[[int], None] | None = None,
+        enlarging: Callable[[int, int], None] | None = None,
     ) -> np.ndarray:
         """Picture ``number`` (from 0) of a wish: uint8 ``(H, W, 3)``.
 
         Args:
             callback: called with the number of each finished step, from 1.
+            enlarging: called before each super-resolution stage with its number, from 1, and the number of stages.
         """
         output = self.pipeline(
             wish.prompt,
@@ -112,8 +114,14 @@ class Studio:
         picture = np.asarray(output.images[0])
         if wish.upscale and self.super_resolution is not None:
             noise = torch_generator(wish.seed, "super_resolution", wish.prompt, number)
-            picture = self.super_resolution.upscale(picture[None], [wish.prompt], generator=noise)[0]
+            picture = self.super_resolution.upscale(picture[None], [wish.prompt], generator=noise, callback=enlarging)[
+                0
+            ]
         return picture
+
+    def enlarged_by(self, wish: Wish) -> list[dict[str, Any]]:
+        """Name and settings of each super-resolution stage that a wish's pictures go through, for their record."""
+        return list(self.super_resolution.settings) if wish.upscale and self.super_resolution is not None else []
 
 
 def _digest(demonstrations: Sequence[Demonstration]) -> bytes:
@@ -154,11 +162,19 @@ def load_pipeline(folder: Path, compute: Compute) -> Any:
     return SuTIPipeline.from_pretrained(str(folder), dtype=torch.float32).to(pick_device(compute))
 
 
-def load_upscaler(spec: str, compute: Compute) -> Any:
-    """The super-resolution stage of a folder or hub id."""
-    from suti.models.super_resolution import load_super_resolution
+def load_upscaler(stages: Sequence[SuperResolutionStage], compute: Compute, pipeline: Any) -> Any:
+    """The cascade of ``models.super_resolution`` for a pipeline's pictures; None if there are no stages.
 
-    return load_super_resolution(spec, compute)
+    Raises:
+        FileNotFoundError, ValueError: a stage is missing or does not fit; see ``load_super_resolution``.
+    """
+    if not stages:
+        return None
+    from suti.models.cascade import load_super_resolution
+
+    cascade = load_super_resolution(stages, compute, pipeline.text_encoder, pipeline.tokenizer)
+    cascade.output_size(pipeline.base.image_size)  # before hours of drawing, not after
+    return cascade
 
 
 def load_captioner(spec: str, compute: Compute) -> Any:

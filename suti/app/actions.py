@@ -33,8 +33,8 @@ SIDE = 512
 """Pixels to which an uploaded square is reduced, unless the model draws larger ones."""
 SCENES = ("{} in the snow", "{} on the beach", "a watercolor painting of {}", "a pencil sketch of {}")
 
-Progress = Callable[[int, int, int], None]
-"""Called with finished steps, all steps, and the number of the picture, from 1."""
+Progress = Callable[[int, int, str], None]
+"""Called with finished steps, all steps, and what is being done, e.g. "picture 1 of 4, enlarging 1 of 2"."""
 
 
 class Problem(ValueError):
@@ -157,17 +157,17 @@ def draw(
     results = []
     for index in range(number):
 
-        def finished(step: int, index: int = index) -> None:
+        def report(step: int, doing: str = "", index: int = index) -> None:
             if progress is not None:
-                progress(index * steps + step, number * steps, index + 1)
+                progress(index * steps + step, number * steps, f"picture {index + 1} of {number}{doing}")
 
-        picture = Image.fromarray(studio.draw(wish, demonstrations, index, finished))
+        def enlarging(stage: int, stages: int, report: Callable[[int, str], None] = report) -> None:
+            report(steps, f", enlarging {stage} of {stages}")
+
+        picture = Image.fromarray(studio.draw(wish, demonstrations, index, report, enlarging))
         path = place / f"{_slug(wish.prompt)}-seed{wish.seed}-{index + 1}.png"
-        save_png(
-            path,
-            picture,
-            {"prompts": [wish.prompt], "texts": list(subject.captions), **wish.sampling(), "seed": wish.seed},
-        )
+        told = {"prompts": [wish.prompt], "texts": list(subject.captions), **wish.sampling(), "seed": wish.seed}
+        save_png(path, picture, told | {"super_resolution": studio.enlarged_by(wish)})
         results.append(Drawn(path, wish.prompt))
     return results
 

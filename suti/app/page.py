@@ -210,8 +210,8 @@ class Page:
         self, prompt: str, count: float, seed: float, guidance: float, demonstration_guidance: float, steps: float,
         upscale: bool, subject: Subject, *captions: str, progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio's own protocol)
     ) -> tuple[Any, Any, Any]:  # fmt: skip
-        def report(done: int, total: int, number: int) -> None:
-            progress((done, total), desc=f"picture {number} of {int(count)}", unit="steps")
+        def report(done: int, total: int, doing: str) -> None:
+            progress((done, total), desc=doing, unit="steps")
 
         try:
             wish = actions.wish_of(

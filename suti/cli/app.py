@@ -86,10 +86,10 @@ def run(options: argparse.Namespace) -> int:
         from suti.app.page import Defaults, Page, serve
 
         print(f"suti app: loading {folder}", flush=True)
-        stage = config.models.super_resolution
+        pipeline = studio.load_pipeline(folder, config.compute)
         models = studio.Studio(
-            studio.load_pipeline(folder, config.compute),
-            studio.load_upscaler(stage, config.compute) if stage else None,
+            pipeline,
+            studio.load_upscaler(config.models.super_resolution, config.compute, pipeline),
             studio.load_captioner(config.models.captioner, config.compute),
             config.captions.max_new_tokens,
         )

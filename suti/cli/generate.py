@@ -104,7 +104,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--upscale",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="enlarge with models.super_resolution, if the configuration names one (default: yes)",
+        help="enlarge with the stages of models.super_resolution, if there are any (default: yes)",
     )
     add(
         "--configfile",
@@ -143,15 +143,23 @@ def run(options: argparse.Namespace) -> int:
         seed=config.seed if options.seed is None else options.seed,
         upscale=options.upscale,
     )
-    spec = config.models.super_resolution if options.upscale else None
-    enlarge = studio.load_upscaler(spec, config.compute) if spec else None
-    models = studio.Studio(studio.load_pipeline(folder, config.compute), enlarge)
+    pipeline = studio.load_pipeline(folder, config.compute)
+    stages = config.models.super_resolution if options.upscale else []
+    models = studio.Studio(pipeline, studio.load_upscaler(stages, config.compute, pipeline))
     rows: list[list[Image.Image]] = []
     steps = len(options.prompt) * options.images * wish.num_inference_steps
     with tqdm(total=steps, desc="drawing", unit="step", disable=None, leave=False) as bar:  # None: terminals only
+
+        def drawing(step: int) -> None:
+            bar.set_description("drawing", refresh=False)
+            bar.update()
+
+        def enlarging(stage: int, count: int) -> None:
+            bar.set_description(f"enlarging {stage} of {count}")
+
         for prompt in options.prompt:
             wished = replace(wish, prompt=prompt)
-            drawn = [models.draw(wished, demonstrations, n, lambda _: bar.update()) for n in range(options.images)]
+            drawn = [models.draw(wished, demonstrations, n, drawing, enlarging) for n in range(options.images)]
             rows.append([Image.fromarray(picture) for picture in drawn])
     settings = {
         "model": str(folder),
@@ -159,7 +167,7 @@ def run(options: argparse.Namespace) -> int:
         "texts": [text for _, text in demonstrations],
         **wish.sampling(),
         "seed": wish.seed,
-        "super_resolution": spec,
+        "super_resolution": models.enlarged_by(wish),
     }
     pictures = [picture for row in rows for picture in row]
     whole = pictures[0] if len(pictures) == 1 else sheet(rows, options.prompt)

@@ -119,17 +119,18 @@ def reference() -> str:
         if section is None:
             lines.append(_row(name, field))
             continue
-        sections += [
-            "",
-            f"## `{name}`",
-            "",
-            _doc(section),
-            "",
-            "| key | type | default | meaning |",
-            "|---|---|---|---|",
-        ]
-        sections += [_row(f"{name}.{key}", entry) for key, entry in section.model_fields.items()]
+        sections += _table(name, section)
+        for key, entry in section.model_fields.items():
+            item = _item(entry)
+            if item is not None:
+                sections += _table(f"{name}.{key}[]", item)
     return "\n".join(lines + sections) + "\n"
+
+
+def _table(name: str, section: type[BaseModel]) -> list[str]:
+    """Heading, text and rows of a section, or of the mappings (``name[]``) in a list."""
+    head = ["", f"## `{name}`", "", _doc(section), "", "| key | type | default | meaning |", "|---|---|---|---|"]
+    return head + [_row(f"{name}.{key}", entry) for key, entry in section.model_fields.items()]
 
 
 def yaml_text(value: Any) -> str:
@@ -139,6 +140,12 @@ def yaml_text(value: Any) -> str:
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
     kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _item(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a list's mappings, if the field is such a list."""
+    kind = get_args(field.annotation)[0] if get_origin(field.annotation) is list else None
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
@@ -167,8 +174,8 @@ def _inline(value: Any) -> str:
 
 
 def _row(key: str, field: FieldInfo) -> str:
-    default = _inline(field.get_default(call_default_factory=True))
-    cells = (f"`{key}`", _type(field.annotation, field.metadata), f"`{default}`", str(field.description))
+    default = "required" if field.is_required() else f"`{_inline(field.get_default(call_default_factory=True))}`"
+    cells = (f"`{key}`", _type(field.annotation, field.metadata), default, str(field.description))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -181,6 +188,8 @@ def _type(kind: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> str:
         return _or([f"`{a}`" for a in arguments])
     if origin in (Union, UnionType):
         return _or([_type(a, metadata) for a in arguments])
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return f"mappings of {', '.join(f'`{key}`' for key in kind.model_fields)}"
     if origin is list:
         return f"list of {_type(arguments[0])}"
     if origin is tuple:

@@ -170,6 +170,8 @@ def _sentence(error: dict[str, Any], places: Place) -> str:
         if own:  # a check of a section, or of a field that names itself
             return _place(own[0].split(":")[0], places) + own[0]
         return _place(key or text.split(":")[0], places) + (f"{key}: {text}" if key else text)
+    if error["type"] == "missing":
+        return f"{_place(key, places)}{key}: missing; add it"
     wanted = message.removeprefix("Input should be ").removeprefix("Value should be ")
     if error["type"] in {"model_type", "model_attributes_type"}:
         wanted = "settings below this key; remove the line to keep the defaults"
@@ -191,7 +193,7 @@ def _place(key: str, places: Place) -> str:
 
 
 def _unknown(key: str) -> str:
-    near = nearest_keys(key)
+    near = _nearest_of_item(key) or nearest_keys(key)
     return f"{key}: unknown" + (f"; did you mean {' or '.join(near)}?" if near else "; see docs/configuration.md")
 
 
@@ -212,6 +214,18 @@ def nearest_keys(key: str, count: int = 2) -> list[str]:
         return whole
     leaves = difflib.get_close_matches(leaf, {k.rpartition(".")[2] for k in known}, 1, 0.75)
     return [k for k in known if leaves and k.rpartition(".")[2] == leaves[0]][:count]
+
+
+def _nearest_of_item(key: str) -> list[str]:
+    """The key of a list's mapping that is most like ``SECTION.LIST.NUMBER.KEY``."""
+    section, _, rest = key.partition(".")
+    name, _, rest = rest.partition(".")
+    number, _, leaf = rest.partition(".")
+    fields = getattr(Config.model_fields.get(section), "annotation", None)
+    field = getattr(fields, "model_fields", {}).get(name)
+    kinds = get_args(field.annotation) if field is not None and number.isdigit() else ()
+    names = [key for kind in kinds for key in getattr(kind, "model_fields", ())]
+    return [f"{section}.{name}.{number}.{near}" for near in difflib.get_close_matches(leaf, names, 1, 0.5)]
 
 
 def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:

@@ -16,9 +16,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -73,11 +75,41 @@ class Compute(Section):
     compile: bool = Field(False, description="torch.compile the base that experts train and sample; needs a C++ compiler (on a GPU Triton), and a minute or two a job, so it pays only for long shards")
 
 
+class SuperResolutionStage(Section):
+    """One stage of `models.super_resolution`. What is null is the default of the stage's family (docs/method.md)."""
+
+    model: str = Field(min_length=1, description="a folder or hub id: a stage of the kind that is shipped, an IFSuperResolutionPipeline or a StableDiffusionUpscalePipeline")
+    noise_level: Annotated[float, Field(ge=0)] | None = Field(None, description="noise augmentation, in the family's units: for the shipped kind a standard deviation in [0, 0.5], 0.05 by default; for IFSuperResolutionPipeline a timestep in 0..999, 250; for StableDiffusionUpscalePipeline one in 0..350, 20")
+    num_inference_steps: Positive | None = Field(None, description="denoising steps; by default 2 for the shipped kind, 50 for IFSuperResolutionPipeline, 75 for StableDiffusionUpscalePipeline")
+    guidance_scale: Annotated[float, Field(ge=0)] | None = Field(None, description="weight of the text, 1 is no guidance; by default 4 for IFSuperResolutionPipeline, 9 for StableDiffusionUpscalePipeline; the shipped kind reads no text and takes none")
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """The spec alone where nothing else is set, as people write it."""
+        told = {key: value for key, value in handler(self).items() if value is not None}
+        return told if len(told) > 1 else self.model
+
+
+def _stage_list(value: Any) -> Any:
+    """Stages as a list of mappings: null is none, one spec is a list of it, a spec is a mapping of ``model``."""
+    value = [] if value is None else [value] if isinstance(value, str) else value
+    return [{"model": v} if isinstance(v, str) else v for v in value] if isinstance(value, list) else value
+
+
+_SPEC = {"type": "string", "minLength": 1}
+_STAGE = {"anyOf": [_SPEC, SuperResolutionStage.model_json_schema()]}
+Stages = Annotated[
+    list[SuperResolutionStage],
+    BeforeValidator(_stage_list),
+    WithJsonSchema({"anyOf": [{"type": "null"}, _SPEC, {"type": "array", "items": _STAGE}]}),
+]
+
+
 class Models(Section):
     """Model folders (save_pretrained layout) or hub ids. Tiny ones are shipped under resources/models."""
 
     base: str = Field("resources/models/base", description="text-to-image base: a diffusers folder or hub id (pixel or latent)")
-    super_resolution: str | None = Field("resources/models/super_resolution", description="super-resolution stage, or null for none")
+    super_resolution: Stages = Field(["resources/models/super_resolution"], description="super-resolution stages, in order; each is a folder or hub id, or a mapping of `model` and settings; one folder or id needs no list; null or [] is none")
     apprentice: str | None = Field("resources/models/apprentice", description="apprentice that `suti generate` and `suti app` use while the run has trained none, or null for none")
     captioner: str = Field("resources/models/captioner", description="transformers image-to-text model")
 

@@ -1,4 +1,4 @@
-"""Super-resolution after the base: 32 to 64 px for the embedded world, diffusers' own stages for real bases.
+"""The shipped super-resolution stage: 32 to 64 px, for the embedded world. ``suti.models.cascade`` runs it.
 
 As in Imagen, the stage is a diffusion model conditioned on the low-resolution picture, which is corrupted by
 noise of a known level ("noise augmentation"): the model then forgives the base's flaws.
@@ -6,43 +6,27 @@ noise of a known level ("noise augmentation"): the model then forgives the base'
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from suti.config.schema import Compute
-from suti.devices import pick_device
 from suti.seeds import torch_generator
 
 PATCH = 2
 FACTOR = 2
 NOISE_LEVEL = 0.05
+MAX_NOISE_LEVEL = 0.5
 STEPS = 2
 # The residual against the enlarged picture has a standard deviation of about .2 in [-1, 1]; diffusion wants
 # about .5.
 RESIDUAL_SCALE = 2.5
-
-
-class SuperResolution(Protocol):
-    """A stage that enlarges finished pictures."""
-
-    def upscale(
-        self,
-        images: np.ndarray | Sequence[np.ndarray],
-        prompts: Sequence[str] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> np.ndarray:
-        """uint8 ``(N, H, W, 3)`` to uint8 ``(N, factor H, factor W, 3)``."""
-        ...
 
 
 def augment_low(low: Tensor, noise: Tensor, level: Tensor) -> Tensor:
@@ -74,6 +58,46 @@ class PixelSuperResolution:
         self.scheduler = scheduler
         self.device = torch.device(device)
 
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: torch.device | str = "cpu") -> PixelSuperResolution:
+        """The stage of a folder (or hub id) as ``suti.training.super_resolution`` writes it."""
+        unet = UNet2DModel.from_pretrained(
+            folder, subfolder="unet", torch_dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False
+        )
+        return cls(unet, DDIMScheduler.from_pretrained(folder, subfolder="scheduler"), device)
+
+    @property
+    def input_size(self) -> int:
+        """Side of the pictures that are enlarged, pixels."""
+        return int(self.unet.config.sample_size) * PATCH // FACTOR
+
+    def output_size(self, side: int) -> int:
+        """Side of the enlarged pictures of ``side`` pixels.
+
+        Raises:
+            ValueError: the stage enlarges pictures of another side.
+        """
+        if side != self.input_size:
+            raise ValueError(f"pictures are {side} x {side}, expected {self.input_size} x {self.input_size}")
+        return side * FACTOR
+
+    def arguments(
+        self, noise_level: float | None, num_inference_steps: int | None, guidance_scale: float | None
+    ) -> dict[str, Any]:
+        """Keywords of ``upscale`` for a stage's settings, None being the default.
+
+        Raises:
+            ValueError: one is out of range; the message starts with its name.
+        """
+        if noise_level is not None and noise_level > MAX_NOISE_LEVEL:
+            raise ValueError(f"noise_level: {noise_level}, expected a number in [0, {MAX_NOISE_LEVEL}]")
+        if guidance_scale is not None:
+            raise ValueError(f"guidance_scale: {guidance_scale}, expected null: this stage reads no text")
+        return {
+            "noise_level": NOISE_LEVEL if noise_level is None else noise_level,
+            "num_inference_steps": num_inference_steps or STEPS,
+        }
+
     @torch.inference_mode()
     def upscale(
         self,
@@ -100,11 +124,11 @@ class PixelSuperResolution:
         Raises:
             ValueError: pictures of another size, or a noise level out of range.
         """
-        size = self.unet.config.sample_size * PATCH // FACTOR
+        size = self.input_size
         if len(images) == 0:
             return np.zeros((0, size * FACTOR, size * FACTOR, 3), np.uint8)
-        if not 0 <= noise_level <= 0.5:
-            raise ValueError(f"noise_level: {noise_level}, expected a number in [0, 0.5]")
+        if not 0 <= noise_level <= MAX_NOISE_LEVEL:
+            raise ValueError(f"noise_level: {noise_level}, expected a number in [0, {MAX_NOISE_LEVEL}]")
         for index, image in enumerate(images):
             if image.shape != (size, size, 3):
                 raise ValueError(f"super-resolution: image {index} is {image.shape}, expected ({size}, {size}, 3)")
@@ -133,55 +157,3 @@ class PixelSuperResolution:
             x = self.scheduler.step(predicted, t, x).prev_sample
         picture = enlarge(low) + F.pixel_shuffle(x, PATCH) / RESIDUAL_SCALE
         return ((picture.clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
-
-
-class PipelineSuperResolution:
-    """A diffusers upscaling pipeline, e.g. DeepFloyd's ``IFSuperResolutionPipeline``."""
-
-    def __init__(self, pipeline: Any) -> None:
-        self.pipeline = pipeline
-
-    def upscale(
-        self,
-        images: np.ndarray | Sequence[np.ndarray],
-        prompts: Sequence[str] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> np.ndarray:
-        """Enlarge pictures one by one under their prompts; see ``SuperResolution.upscale``.
-
-        Raises:
-            ValueError: no prompts, which these pipelines need.
-        """
-        if prompts is None or len(prompts) != len(images):
-            raise ValueError(
-                f"super-resolution: {len(images)} images need as many prompts, got {prompts and len(prompts)}"
-            )
-        results = []
-        for image, prompt in zip(images, prompts, strict=True):
-            picture = Image.fromarray(image)
-            results.append(np.asarray(self.pipeline(prompt=prompt, image=picture, generator=generator).images[0]))
-        return np.stack(results)
-
-
-def load_super_resolution(spec: str, compute: Compute | None = None) -> SuperResolution:
-    """The shipped kind of stage, or any diffusers upscaling pipeline (folder or hub id).
-
-    Raises:
-        FileNotFoundError: the spec looks like a path and no such folder exists (names the remedy).
-    """
-    device = pick_device(compute) if compute else torch.device("cpu")
-    folder = Path(spec).expanduser()
-    if not folder.is_dir() and (spec.startswith((".", "/", "~", "results/", "resources/")) or spec.count("/") != 1):
-        raise FileNotFoundError(
-            f"models.super_resolution: model folder {spec!r} does not exist; name a folder or hub id, "
-            "train the small models with `make models`, or set models.super_resolution to null"
-        )
-    index = folder / "model_index.json"
-    if index.is_file() and json.loads(index.read_text()).get("_class_name") == "PixelSuperResolution":
-        unet = UNet2DModel.from_pretrained(
-            folder, subfolder="unet", torch_dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False
-        )
-        return PixelSuperResolution(unet, DDIMScheduler.from_pretrained(folder, subfolder="scheduler"), device)
-    from diffusers import DiffusionPipeline
-
-    return PipelineSuperResolution(DiffusionPipeline.from_pretrained(spec, use_safetensors=True).to(device))

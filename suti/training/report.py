@@ -13,7 +13,7 @@ from suti.models.base import load_base
 from suti.models.captioner import load_captioner
 from suti.models.pipeline import SuTIPipeline
 from suti.models.probe import Probe, load_probe, share_confirmed, stated_attributes
-from suti.models.super_resolution import load_super_resolution
+from suti.models.super_resolution import PixelSuperResolution
 from suti.seeds import generator, torch_generator
 from suti.training.captioner import evaluate_captioner
 from suti.training.clip import evaluate_clip
@@ -127,7 +127,7 @@ def tile(
 def upscaling_sheet(folder: Path, seed: int) -> Image.Image:
     """Rows: 32 px, bicubic, the stage, the true 64 px render."""
     low, high = low_and_high(("held out", "super_resolution", seed, "sheet"), 8)
-    stage = load_super_resolution(str(folder.resolve()))
+    stage = PixelSuperResolution.from_pretrained(folder)
     return tile([list(low), list(bicubic(low)), list(stage.upscale(low)), list(high)], 128)
 
 

@@ -15,9 +15,9 @@ from suti.models.super_resolution import (
     FACTOR,
     PATCH,
     RESIDUAL_SCALE,
+    PixelSuperResolution,
     augment_low,
     enlarge,
-    load_super_resolution,
     unet_input,
 )
 from suti.seeds import generator, stable_hash, torch_generator
@@ -71,7 +71,7 @@ def halve(x: torch.Tensor) -> torch.Tensor:
 def train_super_resolution(
     settings: LoopSettings, folder: str | Path, checkpoint: Path | None = None, log: Path | None = None
 ) -> None:
-    """Train the stage and write its folder (``load_super_resolution``)."""
+    """Train the stage and write its folder (``PixelSuperResolution.from_pretrained``)."""
     unet, scheduler = new_stage(settings.seed)
     pools = Pools(lambda number: sr_pool(settings.seed, number), STEPS_PER_POOL)
     alphas = scheduler.alphas_cumprod.to(settings.device)
@@ -125,7 +125,7 @@ def bicubic(images: np.ndarray) -> np.ndarray:
 
 def evaluate_super_resolution(folder: str | Path, seed: int, count: int = 128) -> dict[str, Any]:
     """Held-out PSNR of the stage by noise level, against bicubic enlargement."""
-    stage = load_super_resolution(str(Path(folder).resolve()))
+    stage = PixelSuperResolution.from_pretrained(folder)
     low, high = low_and_high(("held out", "super_resolution", seed), count)
     return {
         "psnr_bicubic": round(psnr(bicubic(low), high), 3),

@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -132,9 +133,10 @@ def test_a_subject_is_encoded_once_until_it_changes(studio: Studio, tmp_path: Pa
 
 
 def test_draw_reports_each_step_and_writes_files_that_say_how(studio: Studio, tmp_path: Path) -> None:
-    seen: list[tuple[int, int, int]] = []
+    seen: list[tuple[int, int, str]] = []
     drawn = actions.draw(studio, subject(10), WISH, 2, tmp_path, lambda *report: seen.append(report))
-    assert seen == [(1, 4, 1), (2, 4, 1), (3, 4, 2), (4, 4, 2)]
+    one, two = "picture 1 of 2", "picture 2 of 2"
+    assert seen == [(1, 4, one), (2, 4, one), (3, 4, two), (4, 4, two)]
     assert [d.path.name for d in drawn] == ["a-dog-in-the-snow-seed3-1.png", "a-dog-in-the-snow-seed3-2.png"]
     with Image.open(drawn[0].path) as picture, Image.open(drawn[1].path) as other:
         assert picture.size == (16, 16)
@@ -150,17 +152,38 @@ def test_equal_requests_give_equal_pictures(studio: Studio, tmp_path: Path) -> N
     assert len({d.path for d in [*first, *again, *fewer]}) == 5, "no file is overwritten"
 
 
-def test_pictures_are_enlarged_if_wished(pipeline: SuTIPipeline) -> None:
+def test_pictures_are_enlarged_if_wished(pipeline: SuTIPipeline, tmp_path: Path) -> None:
     class Twice:
-        def upscale(self, images: np.ndarray, prompts: list[str], generator: torch.Generator) -> np.ndarray:
+        settings = [{"model": "a/stage"}, {"model": "b/stage", "noise_level": 20}]  # noqa: RUF012
+
+        def upscale(
+            self,
+            images: np.ndarray,
+            prompts: list[str],
+            generator: torch.Generator,
+            callback: Callable[[int, int], None],
+        ) -> np.ndarray:
             assert prompts == [WISH.prompt]
+            callback(1, 2)
+            callback(2, 2)
             return images.repeat(2, axis=1).repeat(2, axis=2)
 
     studio = Studio(pipeline, super_resolution=Twice())
-    demonstrations = [(np.zeros((8, 8, 3), np.uint8), "x")]
-    assert studio.draw(WISH, demonstrations, 0).shape == (32, 32, 3)
-    plain = Wish(WISH.prompt, 2.0, 2, upscale=False)
-    assert studio.draw(plain, demonstrations, 0).shape == (16, 16, 3)
+    plain = Wish(WISH.prompt, 2.0, 2, seed=3, upscale=False)
+    told: list[tuple[int, int, str]] = []
+    drawn = [
+        actions.draw(studio, subject(10), wish, 2, tmp_path, lambda *now: told.append(now))[0] for wish in (WISH, plain)
+    ]
+    sides = {}
+    for name, picture in zip(("enlarged", "plain"), drawn, strict=True):
+        with Image.open(picture.path) as image:
+            sides[name] = (image.size, json.loads(image.text["suti"])["super_resolution"])
+    assert sides == {"enlarged": ((32, 32), Twice.settings), "plain": ((16, 16), [])}
+    first = [(1, 4, "picture 1 of 2"), (2, 4, "picture 1 of 2")]
+    assert told[:4] == [
+        *first, (2, 4, "picture 1 of 2, enlarging 1 of 2"), (2, 4, "picture 1 of 2, enlarging 2 of 2")
+    ]  # fmt: skip
+    assert told[8:] == [*first, (3, 4, "picture 2 of 2"), (4, 4, "picture 2 of 2")]
 
 
 @pytest.mark.parametrize(

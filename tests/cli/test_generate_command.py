@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from PIL import Image
 
 from suti import studio
 from suti.cli.main import main
-from suti.config.schema import Config
+from suti.config.schema import Config, SuperResolutionStage
 
 
 class Apprentice:
@@ -125,22 +126,56 @@ def test_defaults_come_from_the_configuration(apprentice: Apprentice) -> None:
     assert (call["guidance_scale"], call["num_inference_steps"], len(call["demonstrations"])) == (2, 9, 1)
 
 
-def test_pictures_are_enlarged_if_the_configuration_names_a_stage(
+def test_pictures_are_enlarged_by_the_configured_stages(
     apprentice: Apprentice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Twice:
-        def upscale(self, images: np.ndarray, prompts: list[str], generator: torch.Generator) -> np.ndarray:
-            assert (images.dtype, images.shape, len(prompts)) == (np.uint8, (1, 8, 8, 3), 1)
-            return images.repeat(2, axis=1).repeat(2, axis=2)
+    from suti.cli import generate
 
-    loaded: list[str] = []
-    monkeypatch.setattr(studio, "load_upscaler", lambda spec, compute: loaded.append(spec) or Twice())
-    Path("stage.yaml").write_text("models: {super_resolution: a/stage}\n")
-    for arguments, side in (((), 16), (("--no-upscale",), 8)):
+    class Bar:
+        """Stand-in for tqdm that keeps its texts."""
+
+        texts: list[str] = []  # noqa: RUF012
+
+        def set_description(self, text: str, refresh: bool = True) -> None:
+            self.texts.append(text)
+
+    class Twice:
+        """Two stages, each of which repeats every pixel."""
+
+        def __init__(self, stages: list[SuperResolutionStage]) -> None:
+            self.settings = [stage.model_dump() for stage in stages]
+
+        def upscale(
+            self,
+            images: np.ndarray,
+            prompts: list[str],
+            generator: torch.Generator,
+            callback: Callable[[int, int], None],
+        ) -> np.ndarray:
+            assert (images.dtype, images.shape, len(prompts)) == (np.uint8, (1, 8, 8, 3), 1)
+            for number in (1, 2):
+                callback(number, 2)
+                images = images.repeat(2, axis=1).repeat(2, axis=2)
+            return images
+
+    loaded: list[Any] = []
+
+    def load(stages: list[SuperResolutionStage], compute: object, pipeline: object) -> Twice | None:
+        assert pipeline is apprentice
+        loaded.append([stage.model for stage in stages])
+        return Twice(stages) if stages else None
+
+    monkeypatch.setattr(studio, "load_upscaler", load)
+    monkeypatch.setattr(generate, "tqdm", lambda **_: nullcontext(Bar()))
+    Path("stage.yaml").write_text("models: {super_resolution: [a/stage, {model: b/stage, noise_level: 100}]}\n")
+    told = ["a/stage", {"model": "b/stage", "noise_level": 100}]
+    for arguments, side, stages in (((), 32, told), (("--no-upscale",), 8, [])):
         assert run("--configfile", "stage.yaml", *arguments) == 0
         with Image.open("x.png") as picture:
             assert picture.size == (side, side)
-    assert loaded == ["a/stage"]
+            assert json.loads(picture.text["suti"])["super_resolution"] == stages
+    assert loaded == [["a/stage", "b/stage"], []]
+    assert Bar.texts == ["enlarging 1 of 2", "enlarging 2 of 2"]
 
 
 def test_several_prompts_give_a_sheet_and_equal_seeds_equal_files(apprentice: Apprentice) -> None:

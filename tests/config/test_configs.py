@@ -56,6 +56,14 @@ def test_paper_has_the_papers_numbers() -> None:
     assert paper.filtering.default == "0.02"
 
 
+@pytest.mark.parametrize("name", ["if64", "paper"])
+def test_pixel_bases_are_enlarged_twice(name: str) -> None:
+    """64 to 256 to 1024, as in the paper."""
+    first, second = load(name).models.super_resolution
+    assert first.model.startswith("DeepFloyd/IF-II-")
+    assert (second.model, second.noise_level) == ("stabilityai/stable-diffusion-x4-upscaler", 100)
+
+
 @pytest.mark.parametrize("name", ["sd15", "if64", "paper"])
 def test_grid_of_real_clip_models_is_the_papers(name: str) -> None:
     grid = [parse_lambda(item) for item in load(name).filtering.grid]

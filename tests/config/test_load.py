@@ -188,3 +188,36 @@ def test_lookup_and_nearest_keys() -> None:
     assert nearest_keys("encoder")[:2] == ["mining.encoder", "filtering.encoder"]
     assert nearest_keys("qqqqqqqq") == []
     assert {"seed", "experts", "experts.steps", "evaluation.encoders.clip_t"} <= set(known_keys())
+
+
+@pytest.mark.parametrize(
+    ("written", "stages"),
+    [
+        (None, []),
+        ([], []),
+        ("a/stage", ["a/stage"]),
+        (["a/stage", {"model": "b/stage", "noise_level": 100}], ["a/stage", {"model": "b/stage", "noise_level": 100}]),
+        ([{"model": "a/stage"}], ["a/stage"]),
+    ],
+)
+def test_super_resolution_is_a_list_of_stages(written: Any, stages: list[Any]) -> None:
+    config = validate_config({"models": {"super_resolution": written}})
+    assert lookup(config, "models.super_resolution") == stages
+    assert validate_config(config.model_dump()) == config, "what is written is read again"
+
+
+def test_mistakes_in_a_stage_name_it(tmp_path: Path) -> None:
+    text = "models:\n  super_resolution: [a/stage, {model: b/stage, noise: 3}, {noise_level: -1}]\n"
+    file = write(tmp_path / "a.yaml", text)
+    place = f"{file}, line 2: models.super_resolution"
+    assert problems(file) == [
+        f"{place}.1.noise: unknown; did you mean models.super_resolution.1.noise_level?",
+        f"{place}.2.model: missing; add it",
+        f"{place}.2.noise_level: -1; expected greater than or equal to 0",
+    ]
+
+
+@pytest.mark.parametrize("key", ["filtering.grid.0.x", "pages.path.0.x", "models.nope.0.x", "seed.x.0.y", "nope.x.0.y"])
+def test_keys_below_lists_of_values_are_unknown(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key}: unknown"):
+        lookup(Config(), key)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from suti.models.super_resolution import PixelSuperResolution, augment_low, load_super_resolution
+from suti.models.super_resolution import PixelSuperResolution, augment_low
 from suti.training import super_resolution as training
 from suti.training.loop import LoopSettings
 
@@ -24,9 +24,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> PixelSuperResolution:
         patch.setattr(training, "POOL", 4)
         patch.setattr(training, "evaluate_super_resolution", lambda folder, seed: {})
         training.train_super_resolution(LoopSettings("sr", seed=0, steps=2, learning_rate=1e-3), folder)
-    loaded = load_super_resolution(str(folder))
-    assert isinstance(loaded, PixelSuperResolution)
-    return loaded
+    return PixelSuperResolution.from_pretrained(folder)
 
 
 def test_sizes_and_empty_input(stage: PixelSuperResolution) -> None:
@@ -58,8 +56,6 @@ def test_errors_name_what_is_wrong(stage: PixelSuperResolution) -> None:
         stage.upscale(np.zeros((1, 16, 32, 3), np.uint8))
     with pytest.raises(ValueError, match="noise_level"):
         stage.upscale(np.zeros((1, 32, 32, 3), np.uint8), noise_level=0.9)
-    with pytest.raises(FileNotFoundError, match="make models"):
-        load_super_resolution("resources/models/no-such-model")
 
 
 def test_shipped_stage_is_sharper_than_bicubic_and_near_the_truth() -> None:
@@ -67,7 +63,7 @@ def test_shipped_stage_is_sharper_than_bicubic_and_near_the_truth() -> None:
     if not (SHIPPED / "provenance.json").is_file():
         pytest.skip("resources/models/super_resolution is absent; train it with `make models`")
     low, high = training.low_and_high(("test", "super_resolution"), 16)
-    big, blurred = load_super_resolution(str(SHIPPED)).upscale(low), training.bicubic(low)
+    big, blurred = PixelSuperResolution.from_pretrained(SHIPPED).upscale(low), training.bicubic(low)
 
     def edges(images: np.ndarray) -> float:
         """Mean absolute difference of neighbouring pixels."""
