@@ -55,6 +55,9 @@ def write_g(folder: Path) -> None:
     shown = [(s.subject_id, key, text) for s in SUBJECTS for key, text in s.demonstrations]
     frame = pd.DataFrame(shown, columns=["subject_id", "image_id", "text"])
     tables.write(folder / "demonstrations.parquet", "demonstrations", frame)
+    named = [(s.subject_id, "teal cat", "cat", "grammar", False) for s in SUBJECTS]
+    columns = ["subject_id", "description", "class_name", "backend", "fallback"]
+    tables.write(folder / "subjects.parquet", "subjects", pd.DataFrame(named, columns=columns))
     write_shard(folder / "samples.tar", [(f"{k}.png", encode_png(PICTURES[k])) for k, _, _ in samples])
     write_shard(folder / "images.tar", [(f"{k}.png", encode_png(PICTURES[k])) for _, k, _ in shown])
 
@@ -64,7 +67,7 @@ def train_by_script(folder: Path, name: str, **changes) -> subprocess.CompletedP
     apprentice = SETTINGS.model_copy(update=changes).model_dump(mode="json")
     settings = {"seed": 0, "compute": FP32.model_dump(mode="json"), "models.base": str(folder / "base"),
                 "apprentice": apprentice}  # fmt: skip
-    files = [f"--{f}={folder}/{f}.parquet" for f in ("filtered", "scores", "demonstrations")]
+    files = [f"--{f}={folder}/{f}.parquet" for f in ("filtered", "scores", "demonstrations", "subjects")]
     files += [f"--{f}={folder}/{f}.tar" for f in ("samples", "images")]
     return subprocess.run(
         [sys.executable, "scripts/train_apprentice.py", *files, "--checkpoints", str(folder / f".{name}"),

@@ -22,7 +22,7 @@ SUBJECT = BenchmarkSubject("dog", "dog", (), PROMPTS)
 def drawn(at_once: int, monkeypatch: pytest.MonkeyPatch, images: int = 2) -> tuple[Drawn, list[int]]:
     batches = []
 
-    def draw(base, prompts, demonstrations, generators, *_):
+    def draw(base, prompts, demonstrations, generators, *_, **__):
         batches.append(len(prompts))
         values = [int(g.initial_seed() % 251) for g in generators]
         return np.array(values, np.uint8)[:, None, None, None].repeat(2, 1).repeat(2, 2).repeat(3, 3)
