@@ -8,6 +8,7 @@ rule train_apprentice:
         samples=expand(f"{R}/experts/samples-{{shard}}.tar", shard=SHARDS),
         demonstrations=[expert_inputs("demonstrations.parquet", shard) for shard in SHARDS],
         images=[expert_inputs("images.tar", shard) for shard in SHARDS],
+        subjects=expand(f"{R}/subjects/subjects-{{part}}.parquet", part=PARTS),
         base=model_files(CONFIG.models.base),
     output:
         index=f"{R}/apprentice/{{lam}}/model_index.json",
@@ -33,13 +34,14 @@ rule train_apprentice:
         samples=lambda wildcards, input: braces(input.samples),
         demonstrations=lambda wildcards, input: braces(input.demonstrations),
         images=lambda wildcards, input: braces(input.images),
+        subjects=lambda wildcards, input: braces(input.subjects),
     message:
         "Apprentice trained on G at lambda {wildcards.lam}"
     shell:
         "python scripts/train_apprentice.py --settings {params.settings:q}"
         " --filtered {input.filtered} --scores {params.scores} --samples {params.samples}"
         " --demonstrations {params.demonstrations} --images {params.images}"
-        " --checkpoints {params.checkpoints:q} --out-dir {params.folder:q} 2>&1 | tee {log}"
+        " --subjects {params.subjects} --checkpoints {params.checkpoints:q} --out-dir {params.folder:q} 2>&1 | tee {log}"
 
 
 rule generate_suti:

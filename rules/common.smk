@@ -58,7 +58,13 @@ BENCHMARK = {
 }
 SAMPLING = [
     f"evaluation.{name}"
-    for name in ("images_per_prompt", "num_inference_steps", "guidance_scale", "dynamic_thresholding")
+    for name in (
+        "images_per_prompt",
+        "num_inference_steps",
+        "guidance_scale",
+        "demonstration_guidance_scale",
+        "dynamic_thresholding",
+    )
 ]
 
 

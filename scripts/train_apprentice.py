@@ -2,7 +2,7 @@
 
     python scripts/train_apprentice.py --filtered results/filtered/q0.4.parquet --scores S.parquet ... \\
         --samples S.tar ... --demonstrations D.parquet ... --images I.tar ... \\
-        --checkpoints results/apprentice/.checkpoints/q0.4 \\
+        --subjects results/subjects/subjects-0.parquet ... --checkpoints results/apprentice/.checkpoints/q0.4 \\
         --out-dir results/apprentice/q0.4 \\
         --settings '{"seed": 0, "compute": {}, "models.base": "...", "apprentice": {}}'
 
@@ -11,6 +11,7 @@ A killed run goes on from its last checkpoint and ends with the same weights as 
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from pathlib import Path
@@ -29,8 +30,11 @@ from suti.models.base import load_base
 from suti.models.pipeline import SuTIPipeline
 
 
-def read_subjects(filtered: pd.DataFrame, scores: pd.DataFrame, demonstrations: pd.DataFrame) -> list[Subject]:
+def read_subjects(
+    filtered: pd.DataFrame, scores: pd.DataFrame, demonstrations: pd.DataFrame, named: pd.DataFrame
+) -> list[Subject]:
     """Subjects with samples in G, sorted: neither shards nor their order change the training."""
+    named = named.set_index("subject_id")
     kept = scores[scores["sample_id"].isin(set(filtered["sample_id"]))].sort_values("sample_id")
     shown = dict(iter(demonstrations.sort_values("image_id").groupby("subject_id")))
     return [
@@ -38,6 +42,8 @@ def read_subjects(filtered: pd.DataFrame, scores: pd.DataFrame, demonstrations: 
             str(subject_id),
             tuple(zip(shown[subject_id]["image_id"], shown[subject_id]["text"], strict=True)),
             tuple(zip(rows["sample_id"], rows["prompt"], strict=True)),
+            str(named["description"][subject_id]),
+            str(named["class_name"][subject_id]),
         )
         for subject_id, rows in kept.groupby("subject_id")
     ]
@@ -46,7 +52,7 @@ def read_subjects(filtered: pd.DataFrame, scores: pd.DataFrame, demonstrations: 
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--filtered", required=True, metavar="FILE", help="G at this lambda")
-    for name in ("scores", "samples", "demonstrations", "images"):
+    for name in ("scores", "samples", "demonstrations", "images", "subjects"):
         arguments.add_argument(f"--{name}", required=True, nargs="+", metavar="FILE", help=f"{name} of all shards")
     arguments.add_argument("--checkpoints", required=True, type=Path, metavar="FOLDER", help="progress of this run")
     arguments.add_argument("--out-dir", required=True, type=Path, metavar="FOLDER", help="the SuTIPipeline folder")
@@ -56,14 +62,17 @@ def main() -> None:
     start = time.perf_counter()
     filtered = tables.read(args.filtered, "filtered")
     subjects = read_subjects(
-        filtered, tables.read_all(args.scores, "scores"), tables.read_all(args.demonstrations, "demonstrations")
-    )
+        filtered, tables.read_all(args.scores, "scores"), tables.read_all(args.demonstrations, "demonstrations"),
+        tables.read_all(args.subjects, "subjects"),
+    )  # fmt: skip
     base = load_base(s["models.base"]).to(device)
     trainer = Trainer(new_apprentice(base, s.apprentice, s.seed).to(device), base, s.apprentice, s.compute, s.seed)
     # Progress belongs to exactly these data and settings: any other progress in the folder is not ours.
     settings = {"seed": s.seed, "apprentice": s.apprentice.model_dump(mode="json", exclude={"checkpoint_every"}),
                 "base": model_digest(s["models.base"]), "precision": precision(s.compute, device)}  # fmt: skip
-    run = settings_hash([settings, [(t.subject_id, t.demonstrations, t.targets) for t in subjects]])
+    run = settings_hash(
+        [settings, [(t.subject_id, t.demonstrations, t.targets, t.description, t.class_name) for t in subjects]]
+    )
     marker = args.checkpoints / "run.json"
     if args.checkpoints.exists() and not (marker.exists() and read_json(marker) == {"run": run}):
         shutil.rmtree(args.checkpoints)

@@ -7,6 +7,7 @@ the experts' samples as targets, which share that encoding. Conditions are dropp
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from suti.config.schema import Apprentice, Compute
 from suti.diffusion.losses import denoising_loss
 from suti.fine_tuning import fixed_rate_adafactor
 from suti.io.atomic import atomic_path
+from suti.language.text import with_article
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import BaseModel
 from suti.models.pipeline import to_tensor
@@ -33,11 +35,13 @@ Pictures = Mapping[str, np.ndarray] | Callable[[str], np.ndarray]
 
 @dataclass(frozen=True)
 class Subject:
-    """One subject of G: demonstrations and targets as (picture's key, text)."""
+    """One subject of G: demonstrations and targets as (picture's key, text), its description and its class noun."""
 
     subject_id: str
     demonstrations: tuple[tuple[str, str], ...]
     targets: tuple[tuple[str, str], ...]
+    description: str = ""
+    class_name: str = ""
 
 
 @dataclass
@@ -82,20 +86,38 @@ def make_batch(
     for number in chosen:
         subject = subjects[number]
         k, count = settings.demonstrations, len(subject.demonstrations)
+        # One draw for demonstrations and targets alike: in use both name the subject, or both name its class.
+        by_class_alone = rng.random() < settings.class_noun_share
         for i in rng.choice(count, k, replace=count < k):
             key, text = subject.demonstrations[i]
             shown.append(to_tensor(demonstration_picture(key), size))
-            texts.append(text)
+            texts.append(by_class(text, subject) if by_class_alone else text)
         available = len(subject.targets)
         for i in rng.choice(available, settings.targets_per_subject, replace=available < settings.targets_per_subject):
             key, prompt = subject.targets[i]
             targets.append(to_tensor(target_picture(key), size))
             drop_text, drop_demonstrations = dropped(rng.random(), settings)
-            prompts.append("" if drop_text else prompt)
+            prompts.append("" if drop_text else by_class(prompt, subject) if by_class_alone else prompt)
             present.append(0.0 if drop_demonstrations else 1.0)
     return Batch(
         torch.stack(targets), prompts, torch.stack(shown), texts, torch.tensor(present), settings.demonstrations
     )
+
+
+def by_class(text: str, subject: Subject) -> str:
+    """A text that names the subject by its class alone: 'a teal vase in the snow' becomes 'a vase in the snow'.
+
+    The benchmark's prompts name the class, so what tells one vase from another is to be seen in the demonstrations.
+    """
+    if not subject.description or subject.description == subject.class_name:
+        return text
+    named = re.compile(rf"(\b(?:an?|the) )?\b{re.escape(subject.description)}\b", re.IGNORECASE)
+
+    def replaced(match: re.Match[str]) -> str:
+        article = (match[1] or "").strip().lower()
+        return with_article(subject.class_name) if article in ("a", "an") else (match[1] or "") + subject.class_name
+
+    return named.sub(replaced, text)
 
 
 def dropped(draw: float, settings: Apprentice) -> tuple[bool, bool]:

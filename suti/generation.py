@@ -34,6 +34,7 @@ class Sampling:
     guidance_scale: float
     dynamic_thresholding: bool
     images_per_prompt: int
+    demonstration_guidance_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def draw_subject(
         images = draw(
             base, [text for _, _, text, _ in asked], demonstrations, generators,
             sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
+            demonstration_guidance_scale=sampling.demonstration_guidance_scale,
         )  # fmt: skip
     rows = [
         {"sample_id": f"{subject.subject_id}__{pid}__{i}", "subject_id": subject.subject_id, "prompt_id": pid,

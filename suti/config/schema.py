@@ -212,6 +212,7 @@ class Apprentice(Section):
     learning_rate: float = Field(4e-4, gt=0, description="Adafactor rate of the layers that come from the base (paper: 1e-4)")
     new_layer_learning_rate: float = Field(2e-3, gt=0, description="Adafactor rate of the new attention layers")
     momentum: Fraction = Field(0.9, description="Adafactor's first moment; small batches need it, the paper's large ones do not (paper: 0)")
+    class_noun_share: Fraction = Field(0.5, description="probability that a subject's texts of a step name it by its class noun alone, as the benchmark's prompts do, instead of by its description")
     drop_text: Fraction = Field(0.05, description="probability of dropping the text of a target, for guidance")
     drop_demonstrations: Fraction = Field(0.05, description="probability of dropping the demonstrations of a target")
     drop_both: Fraction = Field(0.08, description="probability of dropping both")
@@ -255,6 +256,7 @@ class Evaluation(Section):
     demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
     num_inference_steps: Positive = Field(16, description="DDPM steps")
     guidance_scale: float = Field(3.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
+    demonstration_guidance_scale: float | None = Field(None, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
     dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
     encoders: dict[Literal["dino", "clip_i", "clip_t"], EncoderSpec] = Field(
         default_factory=lambda: {

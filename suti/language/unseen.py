@@ -2,8 +2,8 @@
 
 A prompt is the subject's noun phrase in one of the lexicon's phrases. The noun phrase is the description ('a
 red striped teapot', as in the paper, where refined texts and prompts share the subject's name) or the class
-noun alone ('a teapot', as in the benchmark's prompts), in shares that the lexicon sets: from the first the
-expert knows whom to draw, from the second the apprentice learns to look at the demonstrations.
+noun alone ('a teapot', as in the benchmark's prompts), in shares that the lexicon sets. From the first the
+expert knows whom to draw; it has read the description in every text of its training.
 """
 
 from __future__ import annotations

@@ -83,6 +83,7 @@ class SuTIPipeline(DiffusionPipeline):
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         output_type: str = "pil",
         callback: Callable[[int], None] | None = None,
+        demonstration_guidance_scale: float | None = None,
     ) -> ImagePipelineOutput:
         """Draw pictures of the demonstrations' subject.
 
@@ -90,12 +91,14 @@ class SuTIPipeline(DiffusionPipeline):
             prompt: one prompt or several.
             demonstrations: (picture, text) pairs, or what ``encode_subject`` returned; none gives the base.
             num_inference_steps: DDPM steps.
-            guidance_scale: classifier-free guidance of text and demonstrations together; 1 is none.
+            guidance_scale: classifier-free guidance of text and demonstrations together, or of text alone if
+                ``demonstration_guidance_scale`` is given; 1 is none.
             dynamic_thresholding: Imagen's, for pixel bases under strong guidance; False clips x_0.
             num_images_per_prompt: pictures of each prompt, one after the other.
             generator: one CPU generator, or one a picture (then no picture depends on its batch).
             output_type: 'pil' or 'np' (uint8 ``(B, H, W, 3)``).
             callback: called with the number of each finished step.
+            demonstration_guidance_scale: guidance of the demonstrations by themselves, at a third pass of the UNet.
 
         Returns:
             ``.images``, prompts in order.
@@ -105,6 +108,7 @@ class SuTIPipeline(DiffusionPipeline):
         images = draw(
             self.base, prompts, subject, self._generators(generator, len(prompts)),
             num_inference_steps, guidance_scale, dynamic_thresholding, callback,
+            demonstration_guidance_scale=demonstration_guidance_scale,
         )  # fmt: skip
         return ImagePipelineOutput(images=[Image.fromarray(i) for i in images] if output_type == "pil" else images)
 
@@ -131,37 +135,47 @@ def draw(
     callback: Callable[[int], None] | None = None,
     text: torch.Tensor | None = None,
     experts: int = 1,
+    demonstration_guidance_scale: float | None = None,
 ) -> np.ndarray:
     """Sample one picture a prompt: uint8 ``(B, H, W, 3)``. ``demonstrations`` are of one subject, or empty.
 
-    Text and demonstrations are dropped together in the unconditional half; both halves share one forward pass and
-    the demonstrations' keys and values. ``text`` replaces the prompts' hidden states if they are known already.
-    With ``experts`` (``suti.batched``) the prompts are those of several experts, one expert's after another's and as
-    many of each; the rows of a forward pass are then expert-major too, both halves of an expert together.
+    Text and demonstrations are dropped together in the unconditional pass, unless the demonstrations have a weight of
+    their own: then a pass with the demonstrations alone stands between,
+    ``e(0, 0) + w_d (e(0, C) - e(0, 0)) + w (e(p, C) - e(0, C))`` (as InstructPix2Pix, arXiv 2211.09800, section 3.2,
+    weighs its picture and its text). All passes share one forward of the UNet and the demonstrations' keys and values.
+    ``text`` replaces the prompts' hidden states if they are known already. With ``experts`` (``suti.batched``) the
+    prompts are those of several experts, one expert's after another's and as many of each; the rows of a forward pass
+    are then expert-major too, all passes of an expert together.
     """
     device, count, codec = base.unet.device, len(prompts), base.codec
     text = base.encode_text(list(prompts)) if text is None else text
-    guided = guidance_scale != 1
+    weight = guidance_scale if demonstration_guidance_scale is None else demonstration_guidance_scale
+    # (whether a pass sees the text, whether it sees the demonstrations)
+    if demonstrations.keys_values and weight != guidance_scale:
+        passes = [(False, False), (False, True), (True, True)]
+    else:
+        passes = [(False, False), (True, True)] if guidance_scale != 1 else [(True, True)]
 
-    def halves(unconditional: torch.Tensor, conditional: torch.Tensor) -> torch.Tensor:
-        parts = [half.unflatten(0, (experts, -1)) for half in (unconditional, conditional)]
-        return torch.cat(parts, 1).flatten(0, 1)
+    def stacked(*parts: torch.Tensor) -> torch.Tensor:
+        return torch.cat([part.unflatten(0, (experts, -1)) for part in parts], 1).flatten(0, 1)
 
-    if guided:
-        text = halves(base.encode_text([""]).expand(count, -1, -1), text)
-    text = text.to(base.unet.dtype)
-    present = halves(torch.zeros(count, device=device), torch.ones(count, device=device)) if guided else None
+    dropped = base.encode_text([""]).expand(count, -1, -1) if len(passes) > 1 else text
+    text = stacked(*(text if with_text else dropped for with_text, _ in passes)).to(base.unet.dtype)
     extra = {}
     if demonstrations.keys_values:
+        present = stacked(*(torch.full((count,), float(shown), device=device) for _, shown in passes))
         extra = {"cross_attention_kwargs": {"demonstrations": demonstrations.with_present(present)}}
 
     def denoiser(x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         x = x.to(base.unet.dtype)
-        if not guided:
-            return base.unet(x, timesteps, text, return_dict=False, **extra)[0]
-        both = base.unet(halves(x, x), halves(timesteps, timesteps), text, return_dict=False, **extra)[0]
-        unconditional, conditional = (half.flatten(0, 1) for half in both.unflatten(0, (experts, 2, -1)).unbind(1))
-        return guide(conditional, unconditional, guidance_scale)
+        n = len(passes)
+        out = base.unet(stacked(*[x] * n), stacked(*[timesteps] * n), text, return_dict=False, **extra)[0]
+        parts = [part.flatten(0, 1) for part in out.unflatten(0, (experts, n, -1)).unbind(1)]
+        if n == 1:
+            return parts[0]
+        if n == 2:
+            return guide(parts[1], parts[0], guidance_scale)
+        return guide(parts[1], parts[0], weight) + guidance_scale * (parts[2] - parts[1])
 
     scheduler = sampling_scheduler(base.scheduler, pixel=base.vae is None, dynamic_thresholding=dynamic_thresholding)
     side = int(base.unet.config.sample_size)

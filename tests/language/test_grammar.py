@@ -138,6 +138,6 @@ def test_lexicon_errors_name_the_file_and_field(tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match="no-such"):
         lexicons.load(tmp_path / "no-such.yaml")
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text(lexicons.DEFAULT.read_text().replace("description_share: 0.5", "description_share: 5"))
+    wrong.write_text(lexicons.DEFAULT.read_text().replace("description_share: 1.0", "description_share: 5"))
     with pytest.raises(ValueError, match=r"wrong\.yaml[\s\S]*description_share"):
         lexicons.load(wrong)
