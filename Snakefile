@@ -30,6 +30,7 @@ include: "rules/baselines.smk"
 include: "rules/evaluation.smk"
 include: "rules/ablations.smk"
 include: "rules/figures.smk"
+include: "rules/claims.smk"
 include: "rules/guards.smk"
 
 
@@ -43,6 +44,7 @@ localrules:
     apprentice,
     evaluation,
     figures,
+    claims,
 
 
 rule mining:
@@ -91,6 +93,11 @@ rule figures:
         FIGURES,
 
 
+rule claims:
+    input:
+        CLAIMS,
+
+
 rule all:
     default_target: True
     input:
@@ -101,3 +108,4 @@ rule all:
         rules.apprentice.input,
         rules.evaluation.input,
         rules.figures.input,
+        rules.claims.input,

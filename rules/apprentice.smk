@@ -21,9 +21,9 @@ rule train_apprentice:
     priority: 10  # the longest jobs: the first in line
     conda:
         "../envs/suti.yaml"
-    threads: CONFIG.compute.threads
+    threads: CONFIG.compute.threads * CONFIG.apprentice.processes
     resources:
-        mem_mb=2500,
+        mem_mb=2500 * CONFIG.apprentice.processes,
         runtime=4320,
     params:
         settings=settings("seed", "compute", "models.base", "apprentice"),

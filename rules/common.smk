@@ -25,6 +25,7 @@ environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight
 
 from suti import digests
 from suti.config.load import ConfigError, lookup, validate_config
+from suti.config.schema import APPRENTICE_COMPUTING
 
 try:
     CONFIG = validate_config(config, workflow.configfiles)
@@ -83,7 +84,7 @@ UNRECORDED = (
     "compute.device",
     "experts.keep",
     "experts.experts_at_once",
-    "apprentice.checkpoint_every",
+    *(f"apprentice.{name}" for name in APPRENTICE_COMPUTING),
 )
 
 

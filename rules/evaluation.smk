@@ -44,6 +44,7 @@ rule evaluate:
     input:
         unpack(lambda wildcards: generations(wildcards.run)),
         references=f"{R}/benchmark/references.tar",
+        demonstrations=BENCHMARK["images"],
         encoders=[
             file for spec in sorted(set(CONFIG.evaluation.encoders.values())) for file in model_files(spec)
         ],
@@ -76,4 +77,5 @@ rule evaluate:
     shell:
         "python scripts/evaluate.py --settings {params.settings:q} --run {wildcards.run}"
         " --generations {input.generations} --images {input.images} --references {input.references}"
+        " --demonstrations {input.demonstrations}"
         " --metrics {output.metrics} --summary {output.summary} 2>&1 | tee {log}"

@@ -6,6 +6,7 @@ TABLE_RUNS = {
     "table2": ["real", "base", "dreambooth", SUTI],
     "table3": ["dreambooth", SUTI, "dream-suti"],
     "differences": ["real", "base", *BASELINE_RUNS, SUTI],
+    "copies": ["real", "base", *BASELINE_RUNS, SUTI],
 }
 WITHOUT_DEMONSTRATIONS = f"suti-{LAMBDA}-k0"
 if WITHOUT_DEMONSTRATIONS in RUNS and WITHOUT_DEMONSTRATIONS != SUTI:
@@ -39,6 +40,7 @@ TITLES = {
     "table2": "Table 2: subject, text, realism, seconds",
     "table3": "Table 3: fine-tuning the apprentice",
     "differences": "Paired differences between systems",
+    "copies": "Copies and diversity",
     "skills": "SuTI by skill (Fig. 4)",
     "comparison": "All systems side by side (Figs. 7, 8)",
     "compositional": "Prompts that ask for more and more",

@@ -20,6 +20,7 @@ from suti.io.provenance import provenance
 
 PATTERNS = (
     "tables/*.csv", "tables/*.png", "figures/*.png", "figures/*_curve.csv", "figures/delta_histogram.csv",
+    "claims.json", "claims.md",
     "metrics/*.json", "generations/*.timing.json", "filtered/*.json", "mining/report.json", "language/report.json",
 )  # fmt: skip
 

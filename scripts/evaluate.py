@@ -1,22 +1,20 @@
-"""Metrics of one run: DINO, CLIP-I, CLIP-T and the probe's scores, per picture and summarised with intervals.
+"""Metrics of one run: DINO, CLIP-I, CLIP-T, the probe's scores, copy check and diversity, per picture and summarised.
 
     python scripts/evaluate.py --run base --generations results/generations/base.parquet \\
         --images results/generations/base.tar --references results/benchmark/references.tar \\
+        --demonstrations results/benchmark/images.tar \\
         --metrics results/metrics/base.parquet --summary results/metrics/base.json
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-
-import numpy as np
 import torch
 
 from suti import tables
 from suti.arguments import parser
 from suti.evaluation.evaluate import evaluate_run, summary
 from suti.io.atomic import write_json
-from suti.io.shards import read_images
+from suti.io.shard_index import LazyPictures, PicturesBySubject
 from suti.models.encoders import load_image_encoder, load_text_image_encoder
 
 
@@ -26,6 +24,7 @@ def main() -> None:
     arguments.add_argument("--generations", required=True, help="table 'generations'")
     arguments.add_argument("--images", required=True, help="its image shard")
     arguments.add_argument("--references", required=True, help="shard of real pictures, keys SUBJECT__NN")
+    arguments.add_argument("--demonstrations", required=True, help="shard of demonstrations, keys SUBJECT__NN")
     arguments.add_argument("--metrics", required=True, help="table 'image_metrics' to write")
     arguments.add_argument("--summary", required=True, help="JSON to write: means, intervals, protocol")
     args = arguments.parse_args()
@@ -37,10 +36,6 @@ def main() -> None:
     if others or generations.empty:
         seen = f"rows of run {others[0]!r}" if others else "no rows"
         raise ValueError(f"{args.generations}: {seen}, expected run {args.run!r}; delete it and run again")
-    images = read_images(args.images)
-    references: dict[str, list[np.ndarray]] = defaultdict(list)
-    for key, image in read_images(args.references).items():
-        references[key.rsplit("__", 1)[0]].append(image)
 
     specs: dict[str, str] = settings["evaluation.encoders"]
     texts = {spec for metric, spec in specs.items() if metric == "clip_t"}
@@ -56,10 +51,11 @@ def main() -> None:
         probe = load_probe(probe_folder, settings.compute)
     result = evaluate_run(
         generations,
-        images,
-        references,
+        LazyPictures(args.images),
+        PicturesBySubject(args.references),
         {metric: loaded[spec] for metric, spec in sorted(specs.items())},
         probe,
+        PicturesBySubject(args.demonstrations),
     )
     tables.write(args.metrics, "image_metrics", result)
     report = summary(

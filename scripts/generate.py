@@ -35,7 +35,8 @@ def main() -> None:
         draw_suti(pipeline, subject, args.demonstrations_per_subject, sampling, s.compute, s.seed)
         for subject in tqdm(subjects, desc=args.run, unit="subject", mininterval=5)
     ]
-    write_generations(args.run, drawn, args.generations, args.images_out, args.timing)
+    conditions = {"optimisation_steps": 0, "threads": s.compute.threads, "device": device.type}
+    write_generations(args.run, drawn, args.generations, args.images_out, args.timing, **conditions)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from suti.io.atomic import read_json, write_text
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--table", required=True, choices=["table1", "table2", "table3", "differences"])
+    arguments.add_argument("--table", required=True, choices=["table1", "table2", "table3", "differences", "copies"])
     arguments.add_argument("--metrics", nargs="+", required=True, help="tables 'image_metrics', one a run")
     arguments.add_argument("--timings", nargs="*", default=[], help="NAME.timing.json of each run (table2 only)")
     arguments.add_argument("--summary", help="metrics/{run}.json with the probe's thresholds (table2 and table3)")
@@ -39,6 +39,8 @@ def main() -> None:
         table = paper.table2(runs, args.suti_run, thresholds, seconds, bootstrap, seed)
     elif args.table == "table3":
         table = paper.table3(runs, args.suti_run, thresholds, bootstrap, seed)
+    elif args.table == "copies":
+        table = paper.copies(runs, args.suti_run, bootstrap, seed)
     else:
         without = args.suti_run.rpartition("-k")[0] + "-k0"
         table = paper.differences(runs, args.suti_run, without, bootstrap, seed)

@@ -65,7 +65,7 @@ def read_cached(path: Path) -> Drawn | None:
     except (ValueError, KeyError, OSError):
         path.unlink(missing_ok=True)
         return None
-    return Drawn(record["rows"], images, record["optimisation_seconds"], record["sampling_seconds"])
+    return Drawn(images=images, **record)
 
 
 def write_cached(path: Path, drawn: Drawn) -> None:
@@ -112,7 +112,8 @@ def main() -> None:
                 result = draw_dream_suti(pipeline, subject, tuning, sampling, s.compute, s.seed)
             write_cached(path, result)
         drawn.append(result)
-    write_generations(args.method, drawn, args.generations, args.images_out, args.timing)
+    conditions = {"optimisation_steps": tuning.steps, "threads": s.compute.threads, "device": device.type}
+    write_generations(args.method, drawn, args.generations, args.images_out, args.timing, **conditions)
 
 
 if __name__ == "__main__":

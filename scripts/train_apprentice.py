@@ -6,7 +6,9 @@
         --out-dir results/apprentice/q0.4 \\
         --settings '{"seed": 0, "compute": {}, "models.base": "...", "apprentice": {}}'
 
-A killed run goes on from its last checkpoint and ends with the same weights as an undisturbed one.
+A killed run goes on from its last checkpoint and ends with the same weights as an undisturbed one. While it trains,
+its metrics and sheets lie in CHECKPOINTS/training, at the end in OUT_DIR/training. With `processes` above 1 it starts
+itself again under torchrun; started by torchrun, on one machine or several, it takes the processes that are there.
 """
 
 from __future__ import annotations
@@ -14,14 +16,18 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
+from accelerate import Accelerator
 
 from suti import tables
-from suti.apprentice import Subject, Trainer, new_apprentice, train_apprentice
+from suti.apprentice import Subject, Trainer, hold_out, new_apprentice, train_apprentice
+from suti.apprentice.processes import run_in_processes
 from suti.arguments import parser
 from suti.compute import precision, prepare
+from suti.config.schema import APPRENTICE_COMPUTING
 from suti.digests import model_digest
 from suti.io.atomic import atomic_path, read_json, write_json, write_text
 from suti.io.picture_store import PictureStore
@@ -58,38 +64,61 @@ def main() -> None:
     arguments.add_argument("--out-dir", required=True, type=Path, metavar="FOLDER", help="the SuTIPipeline folder")
     args = arguments.parse_args()
     s = args.settings
-    device = prepare(s.compute)
+    run_in_processes(s.apprentice.processes)
+    accelerator = Accelerator(cpu=prepare(s.compute).type == "cpu")
+    device = accelerator.device
     start = time.perf_counter()
     filtered = tables.read(args.filtered, "filtered")
     subjects = read_subjects(
         filtered, tables.read_all(args.scores, "scores"), tables.read_all(args.demonstrations, "demonstrations"),
         tables.read_all(args.subjects, "subjects"),
     )  # fmt: skip
+    subjects, held_out = hold_out(subjects, s.apprentice.validation_share, s.seed)
     base = load_base(s["models.base"]).to(device)
-    trainer = Trainer(new_apprentice(base, s.apprentice, s.seed).to(device), base, s.apprentice, s.compute, s.seed)
+    unet = new_apprentice(base, s.apprentice, s.seed).to(device)
+    trainer = Trainer(unet, base, s.apprentice, s.compute, s.seed, accelerator=accelerator)
     # Progress belongs to exactly these data and settings: any other progress in the folder is not ours.
-    settings = {"seed": s.seed, "apprentice": s.apprentice.model_dump(mode="json", exclude={"checkpoint_every"}),
-                "base": model_digest(s["models.base"]), "precision": precision(s.compute, device)}  # fmt: skip
-    run = settings_hash(
-        [settings, [(t.subject_id, t.demonstrations, t.targets, t.description, t.class_name) for t in subjects]]
-    )
-    marker = args.checkpoints / "run.json"
-    if args.checkpoints.exists() and not (marker.exists() and read_json(marker) == {"run": run}):
-        shutil.rmtree(args.checkpoints)
-    write_json(marker, {"run": run})
-    unet = train_apprentice(
-        trainer, subjects, PictureStore(args.samples), PictureStore(args.images), args.checkpoints / "checkpoint.pt"
-    )
-    pipeline = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
-    with atomic_path(args.out_dir) as folder:
-        pipeline.save_pretrained(folder, safe_serialization=True)
-        lines = [f"{row['step']},{row['loss']:.6f}" for row in trainer.losses]
-        write_text(folder / "loss.csv", "\n".join(["step,loss", *lines]) + "\n")
+    what = s.apprentice.model_dump(mode="json", exclude=set(APPRENTICE_COMPUTING))
+    settings = {"seed": s.seed, "apprentice": what, "base": model_digest(s["models.base"]),
+                "precision": precision(s.compute, device)}  # fmt: skip
+    run = settings_hash([settings, [dataclasses.astuple(subject) for subject in subjects]])
+    if trainer.is_main:
+        claim(args.checkpoints, run)
+    accelerator.wait_for_everyone()
+    shown = held_out or subjects
+    samples = PictureStore(args.samples, {key for t in (*subjects, *held_out) for key, _ in t.targets})
+    images = PictureStore(args.images, {key for t in (*subjects, *held_out) for key, _ in t.demonstrations})
+    monitor = None
+    if s.apprentice.sample_every and subjects:
+        # Not by an import statement: what watches the training changes no weights, so an edit of it or of the
+        # figures behind it must not train them anew (suti/digests.py follows statements).
+        watching = import_module("suti.apprentice.monitor")
+        monitor = watching.Monitor(args.checkpoints / "training", shown, samples, images, bool(held_out))
+    unet = train_apprentice(trainer, subjects, samples, images, args.checkpoints, monitor)
+    if trainer.is_main:
         record = provenance(settings, time.perf_counter() - start, subjects=len(subjects), samples=len(filtered),
+                            held_out=len(held_out), processes=accelerator.num_processes,
+                            waiting_for_data=round(trainer.waited, 4),
                             new_parameters=sum(p.numel() for p in unet.new_parameters()),
                             base_parameters=sum(p.numel() for p in unet.base_parameters()))  # fmt: skip
-        write_json(folder / "provenance.json", record)
-    shutil.rmtree(args.checkpoints)
+        pipeline = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+        with atomic_path(args.out_dir) as folder:
+            pipeline.save_pretrained(folder, safe_serialization=True, provenance=record)
+            lines = [f"{row['step']},{row['loss']:.6f}" for row in trainer.losses]
+            write_text(folder / "loss.csv", "\n".join(["step,loss", *lines]) + "\n")
+            write_json(folder / "provenance.json", record)
+            if (args.checkpoints / "training").exists():
+                shutil.copytree(args.checkpoints / "training", folder / "training")
+        shutil.rmtree(args.checkpoints)
+    accelerator.end_training()
+
+
+def claim(checkpoints: Path, run: str) -> None:
+    """Make the folder of checkpoints this run's own: progress of a run with other data or settings is removed."""
+    marker = checkpoints / "run.json"
+    if checkpoints.exists() and not (marker.exists() and read_json(marker) == {"run": run}):
+        shutil.rmtree(checkpoints)
+    write_json(marker, {"run": run})
 
 
 if __name__ == "__main__":

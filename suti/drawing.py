@@ -14,13 +14,18 @@ from suti.io.atomic import write_json
 from suti.io.picture_store import PictureStore
 from suti.io.shards import encode_png, write_shard
 
+# Fields of Drawn.
+SECONDS = ("optimisation_seconds", "encoding_seconds", "first_seconds", "sampling_seconds", "first_cpu_seconds")
 IMAGES_A_SUBJECT = 4  # the paper's pictures a prompt; what 'seconds per subject' counts
 
 
-def write_generations(run: str, drawn: list[Drawn], table: str, shard: str, timing: str) -> None:
+def write_generations(
+    run: str, drawn: list[Drawn], table: str, shard: str, timing: str, **conditions: str | int | None
+) -> None:
     """Write a run's pictures, its table and its seconds, each whole or not at all.
 
-    Seconds per subject are optimisation plus the sampling of four pictures, means over subjects.
+    Args:
+        conditions: what the seconds depend on and a reader cannot see from them, for the record.
     """
     members = (
         (f"{row['sample_id']}.png", encode_png(image))
@@ -28,17 +33,40 @@ def write_generations(run: str, drawn: list[Drawn], table: str, shard: str, timi
     )  # fmt: skip
     write_shard(shard, members)
     tables.write(table, "generations", [{"run": run, **row} for d in drawn for row in d.rows])
+    write_json(Path(timing), timing_record(run, drawn) | conditions)
+
+
+def timing_record(run: str, drawn: list[Drawn]) -> dict[str, Any]:
+    """Seconds of a run, in all and subject by subject, the model already loaded.
+
+    The time to the first pictures of a new subject is its preparation (fine-tuning, or encoding its demonstrations)
+    and the drawing of one prompt's pictures alone; the time of a whole subject is preparation and all its prompts.
+    """
     images = sum(len(d.rows) for d in drawn)
-    optimisation = sum(d.optimisation_seconds for d in drawn) / len(drawn)
+    mean = {name: sum(getattr(d, name) for d in drawn) / len(drawn) for name in SECONDS}
+    prepared = mean["optimisation_seconds"] + mean["encoding_seconds"]
     sampling = sum(d.sampling_seconds for d in drawn) / images
-    record: dict[str, Any] = {
+    by_subject = {
+        d.rows[0]["subject_id"]: {name: getattr(d, name) for name in SECONDS}
+        | {"prompts": len({row["prompt_id"] for row in d.rows}), "images": len(d.rows)}
+        for d in drawn
+    }
+    return {
         "run": run, "subjects": len(drawn), "images": images,
-        "optimisation_seconds": optimisation, "sampling_seconds": sampling,
-        "seconds_per_subject": optimisation + IMAGES_A_SUBJECT * sampling,
-        "definition": "optimisation_seconds: mean over subjects; sampling_seconds: mean over pictures; "
-        f"seconds_per_subject: optimisation and {IMAGES_A_SUBJECT} pictures",
+        "first_images": max(row["image_index"] for d in drawn for row in d.rows) + 1,
+        "optimisation_seconds": mean["optimisation_seconds"], "encoding_seconds": mean["encoding_seconds"],
+        "sampling_seconds": sampling,
+        "seconds_to_first_images": prepared + mean["first_seconds"],
+        "cpu_seconds_to_first_images": mean["first_cpu_seconds"],
+        "seconds_whole_subject": prepared + mean["sampling_seconds"],
+        "seconds_per_subject": prepared + IMAGES_A_SUBJECT * sampling,
+        "by_subject": by_subject,
+        "definition": "optimisation_seconds, encoding_seconds: means over subjects; sampling_seconds: mean over "
+        "pictures; seconds_to_first_images: preparation (optimisation, encoding) and the first_images pictures of one "
+        "prompt, drawn alone (cpu_: of the process on the processor); seconds_whole_subject: preparation and all "
+        f"pictures of the benchmark; seconds_per_subject: preparation and {IMAGES_A_SUBJECT} pictures at the mean "
+        "speed; models are loaded before",
     }  # fmt: skip
-    write_json(Path(timing), record)
 
 
 def read_benchmark(

@@ -202,6 +202,13 @@ class Filtering(Section):
         return self
 
 
+# Settings of the apprentice that say how it is computed, not what: they change its weights by rounding at most.
+APPRENTICE_COMPUTING = (
+    "checkpoint_every", "keep_checkpoints", "sample_every", "processes", "gradient_accumulation",
+    "gradient_checkpointing", "loader_workers",
+)
+
+
 class Apprentice(Section):
     """The apprentice: Eq. 5, trained on G."""
 
@@ -220,7 +227,21 @@ class Apprentice(Section):
     initialization: Literal["self_attention", "zero", "random"] = Field("self_attention", description="start of the new layers: queries, keys and values of the base's self-attention and output zero; random and output zero; or all random (paper). The first two start as the base exactly")
     ema_decay: Fraction = Field(0.99, description="decay of the averaged weights that are saved")
     warmup_steps: int = Field(50, ge=0, description="linear warm-up of the rates")
+    validation_share: float = Field(0.0, ge=0, le=0.5, description="share of G's subjects that is not trained on but shown in the training's sheets and validation losses; 0: those show subjects of the training")
     checkpoint_every: Positive = Field(200, description="steps between checkpoints, from which a killed run resumes exactly")
+    keep_checkpoints: Positive = Field(2, description="newest checkpoints kept; a run whose newest is damaged goes on from the one before")
+    sample_every: Natural = Field(200, description="steps between validations and sheets of samples, and once at the end (0: never); they change no weights")
+    processes: Positive = Field(1, description="processes on this machine, one a GPU, that share the subjects of a step")
+    gradient_accumulation: Positive = Field(1, description="parts, one after the other, into which a process splits its subjects of a step; saves memory, same result up to rounding")
+    gradient_checkpointing: bool = Field(False, description="compute activations again in the backward pass: less memory, more time, same gradients")
+    loader_workers: Natural = Field(1, description="threads of a process that read and decode the next steps' pictures ahead (0: none)")
+
+    @model_validator(mode="after")
+    def _parts(self, info: ValidationInfo) -> Apprentice:
+        parts = self.processes * self.gradient_accumulation
+        if not _partial(info) and parts > self.subjects_per_batch:
+            raise ValueError(f"processes * gradient_accumulation: {parts}, expected at most subjects_per_batch ({self.subjects_per_batch}), as a subject is not split")
+        return self
 
     @model_validator(mode="after")
     def _drops(self, info: ValidationInfo) -> Apprentice:

@@ -8,7 +8,7 @@ systems are paired.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,11 +32,18 @@ def by_run(frames: Iterable[pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {str(frame["run"].iloc[0]): template_rows(frame) for frame in frames}
 
 
-def interval(subject_means: np.ndarray, bootstrap: int, seed: int) -> tuple[float, float, float]:
-    """Mean of (S,) subject means and the ends of its 95 % percentile interval over ``bootstrap``
-    resamples."""
-    draws = generator(seed, "bootstrap").integers(0, len(subject_means), size=(bootstrap, len(subject_means)))
-    low, high = np.percentile(subject_means[draws].mean(axis=1), LEVEL)
+def resamples(subjects: int, bootstrap: int, seed: int) -> np.ndarray:
+    """int64 (bootstrap, subjects): the subjects of each resample, the same for all systems of a benchmark."""
+    return generator(seed, "bootstrap").integers(0, subjects, size=(bootstrap, subjects))
+
+
+def interval(
+    subject_means: np.ndarray, bootstrap: int, seed: int, level: tuple[float, float] = LEVEL
+) -> tuple[float, float, float]:
+    """Mean of (S,) subject means and the ends of its percentile interval over ``bootstrap`` resamples: of 95 %,
+    or between the two percentiles of ``level``."""
+    draws = resamples(len(subject_means), bootstrap, seed)
+    low, high = np.percentile(subject_means[draws].mean(axis=1), level)
     return float(subject_means.mean()), float(low), float(high)
 
 
@@ -46,14 +53,19 @@ def subject_means(image_metrics: pd.DataFrame, metric: str) -> pd.Series:
     return rows.groupby("subject_id", sort=True)[metric].mean()
 
 
-def summarise(image_metrics: pd.DataFrame, bootstrap: int, seed: int) -> dict[str, Summary]:
+def summarise(
+    image_metrics: pd.DataFrame, bootstrap: int, seed: int, metrics: Sequence[str] = METRICS
+) -> dict[str, Summary]:
     """Mean and interval of every metric of one run.
+
+    Args:
+        metrics: columns to summarise; all of ``METRICS`` if left out.
 
     Returns:
         {metric: {mean, low, high, n_subjects, n_images}}; mean, low and high are None where no picture has
         it.
     """
-    return {metric: _summary(image_metrics, metric, bootstrap, seed) for metric in METRICS}
+    return {metric: _summary(image_metrics, metric, bootstrap, seed) for metric in metrics}
 
 
 def _summary(image_metrics: pd.DataFrame, metric: str, bootstrap: int, seed: int) -> Summary:
@@ -81,10 +93,12 @@ def common_pairs(runs: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     }
 
 
-def difference(first: pd.DataFrame, second: pd.DataFrame, bootstrap: int, seed: int) -> dict[str, Summary]:
+def difference(
+    first: pd.DataFrame, second: pd.DataFrame, bootstrap: int, seed: int, metrics: Sequence[str] = METRICS
+) -> dict[str, Summary]:
     """``summarise`` of first minus second, picture by picture on what both have: a paired comparison of two
     runs."""
     shared = common_pairs({"first": first, "second": second})
     left, right = (run.set_index(PAIR).sort_index() for run in shared.values())
-    delta = (left[list(METRICS)].astype(float) - right[list(METRICS)].astype(float)).reset_index()
-    return summarise(delta, bootstrap, seed)
+    delta = (left[list(metrics)].astype(float) - right[list(metrics)].astype(float)).reset_index()
+    return summarise(delta, bootstrap, seed, metrics)

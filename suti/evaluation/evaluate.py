@@ -10,17 +10,19 @@ import pandas as pd
 from tqdm import tqdm
 
 from suti.evaluation.bootstrap import summarise, template_rows
+from suti.evaluation.copies import COPY_RULE, diversity, nearest, pixel_similarity, thumbnails
 from suti.evaluation.metrics import (
     METRICS,
     REFERENCE_RULE,
     SCORES,
+    distinct,
     overall,
     reference_similarity,
-    same_picture,
     text_similarity,
 )
 from suti.models.encoders import ImageEncoder, TextImageEncoder
 
+BATCH = 128  # pictures an encoder sees at once: a subject of 25 prompts x 4 with its known pictures
 KEYS = ["run", "sample_id", "subject_id", "prompt_id", "image_index"]
 
 
@@ -43,11 +45,13 @@ def evaluate_run(
     references: Mapping[str, Sequence[np.ndarray]],
     encoders: Mapping[str, ImageEncoder | TextImageEncoder],
     probe: Probe | None = None,
+    shown: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> pd.DataFrame:
     """Table 'image_metrics' of one run, in the order of its generations.
 
     One subject at a time, so that a subject's numbers do not depend on which others are there, to the last
-    bit.
+    bit, and so that mappings which read pictures when asked keep no more than one subject in memory. Every
+    encoder sees every picture once.
 
     Args:
         generations: table 'generations'. An empty prompt means a real photo, which has no score of text.
@@ -56,6 +60,8 @@ def evaluate_run(
         encoders: by metric: any of 'dino', 'clip_i', 'clip_t'; the column of one that is left out stays
             empty.
         probe: networks that give the scores of the human columns, or None.
+        shown: demonstrations by subject_id, to which pictures are compared as to the references in the search
+            for copies.
 
     Raises:
         ValueError: a picture or a subject's references are missing.
@@ -67,11 +73,12 @@ def evaluate_run(
     result = result.assign(**{metric: np.nan for metric in METRICS})
     groups = result.groupby("subject_id", sort=False).indices
     for subject_id, rows in tqdm(groups.items(), desc="judging subjects", mininterval=5):
-        if not references.get(subject_id):
+        real = references.get(subject_id)
+        if not real:
             raise ValueError(f"subject {subject_id!r}: no real pictures in the references; prepare the benchmark anew")
         pictures = [images[key] for key in result["sample_id"].iloc[rows]]
-        prompts = generations["prompt"].iloc[rows].tolist()
-        scores = _judge_subject(pictures, prompts, references[subject_id], encoders, probe)
+        asked = generations.iloc[rows][["prompt_id", "prompt"]]
+        scores = _judge_subject(pictures, asked, real, (shown or {}).get(subject_id, []), encoders, probe)
         for metric, values in scores.items():
             result.iloc[rows, result.columns.get_loc(metric)] = values
     return result
@@ -79,23 +86,34 @@ def evaluate_run(
 
 def _judge_subject(
     pictures: list[np.ndarray],
-    prompts: list[str],
+    asked: pd.DataFrame,
     real: Sequence[np.ndarray],
+    shown: Sequence[np.ndarray],
     encoders: Mapping[str, Any],
     probe: Probe | None,
 ) -> dict[str, np.ndarray]:
     scores: dict[str, np.ndarray] = {}
     embedded: dict[str, np.ndarray] = {}  # by encoder: CLIP-I and CLIP-T often share one
+    prompts = asked["prompt"].tolist()
     has_prompt = np.array([bool(prompt) for prompt in prompts])
-    same = same_picture(pictures, real)
+    all_pictures, (own, references, demonstrations) = distinct(pictures, real, shown)
+    known = np.unique(np.concatenate([references, demonstrations]))
+    # A real photo does not meet itself. A drawn picture that equals a known one is a copy, and does.
+    itself = np.equal.outer(own, known) & ~has_prompt[:, None]
     for metric, encoder in encoders.items():
         if encoder.name not in embedded:
-            embedded[encoder.name] = encoder.embed(pictures)
+            embedded[encoder.name] = encoder.embed(all_pictures, BATCH)
+        rows = embedded[encoder.name]
         if metric == "clip_t":
-            values = text_similarity(embedded[encoder.name], encoder.embed_text(prompts))
+            values = text_similarity(rows[own], _embed_texts(encoder, prompts))
             scores[metric] = np.where(has_prompt, values, np.nan)
         else:
-            scores[metric] = reference_similarity(embedded[encoder.name], encoder.embed(real), same)
+            scores[metric] = reference_similarity(rows[own], rows[references], np.equal.outer(own, references))
+        if metric == "dino":
+            scores["nearest_dino"] = nearest(rows[own] @ rows[known].T, itself)
+            scores["diversity"] = diversity(rows[own], asked["prompt_id"].tolist())
+    small = thumbnails(all_pictures)
+    scores["nearest_pixels"] = nearest(pixel_similarity(small[own], small[known]), itself)
     if probe is not None:
         try:
             answers = probe.judge(pictures, prompts, [real] * len(pictures))
@@ -107,6 +125,13 @@ def _judge_subject(
         scores |= judged
         scores["overall"] = overall(judged, probe.thresholds)
     return scores
+
+
+def _embed_texts(encoder: TextImageEncoder, texts: list[str]) -> np.ndarray:
+    """(N, D) of N texts; those that are asked for several pictures are embedded once."""
+    different = list(dict.fromkeys(texts))
+    rows = encoder.embed_text(different)
+    return rows[[different.index(text) for text in texts]]
 
 
 def summary(
@@ -133,6 +158,8 @@ def summary(
             "probe": probe,
             "thresholds": dict(thresholds) if thresholds else None,
             "overall": "1 if subject, text and realism each reach their threshold, per picture, else 0",
+            "copies": COPY_RULE,
+            "diversity": "mean DINO distance (1 - cosine) between the pictures of one prompt; none if there is one",
             "estimate": "mean over subjects of the mean over a subject's pictures",
             "interval": f"95 % percentile interval of {bootstrap} bootstrap resamples of the subjects, seed {seed}",
             "subjects": int(image_metrics["subject_id"].nunique()),

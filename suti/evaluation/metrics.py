@@ -12,7 +12,8 @@ import numpy as np
 
 SCORES = ("subject", "text", "realism")
 SIMILARITIES = ("dino", "clip_i", "clip_t")
-METRICS = (*SIMILARITIES, *SCORES, "overall")
+NEARNESS = ("nearest_dino", "nearest_pixels", "diversity")  # copy check and diversity: suti/evaluation/copies.py
+METRICS = (*SIMILARITIES, *SCORES, "overall", *NEARNESS)
 REFERENCE_RULE = (
     "mean cosine to all real pictures of the subject; a picture is never compared with itself, so real "
     "pictures get "
@@ -20,12 +21,28 @@ REFERENCE_RULE = (
 )
 
 
-def same_picture(images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> np.ndarray:
-    """bool (N, R): whether picture n and reference r are equal pixel for pixel."""
-    known = [(reference.shape, reference.tobytes()) for reference in references]
-    return np.array(
-        [[(image.shape, image.tobytes()) == reference for reference in known] for image in images], dtype=bool
-    ).reshape(len(images), len(references))
+def distinct(*groups: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The distinct pictures of some groups, and each group as places among them, so that none is embedded twice.
+
+    Args:
+        groups: pictures, uint8 (H, W, 3). Two are the same where all pixels are.
+
+    Returns:
+        The distinct pictures in the order first seen, and for each group an int64 array of its length.
+    """
+    places: dict[tuple, int] = {}
+    pictures: list[np.ndarray] = []
+    found = []
+    for group in groups:
+        numbers = []
+        for picture in group:
+            key = (picture.shape, picture.tobytes())
+            if key not in places:
+                places[key] = len(pictures)
+                pictures.append(picture)
+            numbers.append(places[key])
+        found.append(np.array(numbers, dtype=np.int64))
+    return pictures, found
 
 
 def reference_similarity(images: np.ndarray, references: np.ndarray, same: np.ndarray | None = None) -> np.ndarray:
@@ -34,7 +51,7 @@ def reference_similarity(images: np.ndarray, references: np.ndarray, same: np.nd
     Args:
         images: unit embeddings (N, D).
         references: unit embeddings of the subject's real pictures (R, D).
-        same: bool (N, R), True where both are one picture; such pairs do not count (see ``same_picture``).
+        same: bool (N, R), True where both are one picture; such pairs do not count.
 
     Returns:
         float64 (N,) in [-1, 1]; nan where no other real picture is left.

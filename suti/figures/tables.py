@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from suti.evaluation import published
 from suti.evaluation.bootstrap import common_pairs, difference, summarise
+from suti.evaluation.copies import COPIES, QUANTILE, mark, thresholds
 from suti.evaluation.metrics import METRICS, SCORES, SIMILARITIES
 from suti.figures.style import GREY, INK, METRIC_NAMES, RC
 
@@ -38,7 +40,7 @@ class Table:
 
 def _row(method: str, run: str | None, runs: Runs, metrics: Sequence[str], bootstrap: int, seed: int) -> dict:
     row: dict = {"method": method, "run": run if run in runs else None}
-    summary = summarise(runs[run], bootstrap, seed) if run in runs else {}
+    summary = summarise(runs[run], bootstrap, seed, metrics) if run in runs else {}
     for metric in metrics:
         values = summary.get(metric, {})
         row |= {
@@ -216,6 +218,45 @@ def differences(runs: Runs, suti_run: str, suti_without: str, bootstrap: int, se
     ]
     frame = _frame(rows) if rows else pd.DataFrame(columns=columns)
     return Table("Paired differences between systems", frame, groups, note)
+
+
+def copies(runs: Runs, suti_run: str, bootstrap: int, seed: int) -> Table:
+    """Shares of copies and diversity of each system, beside the real pictures' (``suti.evaluation.copies``).
+
+    The last row is the distance between real pictures of a subject in different scenes: 1 less their DINO score.
+    Without the run 'real' there is no threshold, and no share.
+    """
+    limits = thresholds(runs["real"]) if "real" in runs else {}
+    marked = {run: mark(frame, limits) for run, frame in runs.items()}
+    scenes = "Real images, any two scenes"
+    if "real" in runs:
+        blank = {column: np.nan for column in (*COPIES, *COPIES.values())}
+        marked[scenes] = marked["real"].assign(diversity=1 - marked["real"]["dino"].astype(float), **blank)
+    systems = {
+        "Real images": "real", "Base (text only)": "base", "DreamBooth": "dreambooth", "SuTI": suti_run,
+        "Dream-SuTI": "dream-suti", scenes: scenes,
+    }  # fmt: skip
+    metrics = (*COPIES, *COPIES.values(), "diversity")
+    rows = [
+        _row(method, run, marked, metrics, bootstrap, seed) | {f"threshold_{name}": limits.get(name) for name in COPIES}
+        for method, run in systems.items()
+        if run in marked
+    ]
+    groups = [
+        ("Share of copies", [("DINO", "copies_dino", True), ("pixels", "copies_pixels", True)]),
+        ("Nearest known picture", [("DINO", "nearest_dino", True), ("pixels", "nearest_pixels", True)]),
+        ("Diversity", [("DINO distance", "diversity", True)]),
+        ("On", [("subjects", "n_subjects", False), ("images", "n_images", False)]),
+    ]
+    limit = ", ".join(f"{name.removeprefix('copies_')} {value:.3f}" for name, value in limits.items())
+    note = (
+        f"A copy: more similar to a demonstration or reference of its subject than {QUANTILE:.0%} of the real "
+        f"pictures are to the others of theirs ({limit or 'no real pictures'}), so the real pictures' share is about "
+        f"{1 - QUANTILE:.0%} by construction. Diversity: mean distance between the pictures of one prompt; the last "
+        "row is between real pictures of a subject in different scenes, which is more. [95 % bootstrap interval "
+        "over subjects]"
+    )
+    return Table("Copies and diversity", _frame(rows), groups, note)
 
 
 def _overlap(first: pd.DataFrame, second: pd.DataFrame) -> bool:

@@ -55,3 +55,44 @@ class ShardIndex(Mapping[str, bytes]):
     def picture(self, key: str) -> np.ndarray:
         """uint8 ``(H, W, 3)`` of a picture."""
         return decode_rgb(self[key])
+
+
+class LazyPictures(Mapping[str, np.ndarray]):
+    """Pictures of a shard by key, uint8 ``(H, W, 3)``, read and decoded when asked for and not kept."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._index = ShardIndex(path)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return self._index.picture(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._index
+
+
+class PicturesBySubject(Mapping[str, list[np.ndarray]]):
+    """Pictures of a shard with keys ``SUBJECT__NN`` by subject, in the shard's order, read when asked for."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._index = ShardIndex(path)
+        self._keys: dict[str, list[str]] = {}
+        for key in self._index:
+            self._keys.setdefault(key.rsplit("__", 1)[0], []).append(key)
+
+    def __getitem__(self, subject_id: str) -> list[np.ndarray]:
+        return [self._index.picture(key) for key in self._keys[subject_id]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, subject_id: object) -> bool:
+        return subject_id in self._keys

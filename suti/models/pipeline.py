@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from suti.diffusion.sampling import guide, sample_ddpm, sampling_scheduler
 from suti.images import centre_crop_square
+from suti.io.atomic import write_text
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import BaseModel
+from suti.models.card import model_card
 from suti.models.demonstration_attention import Demonstrations
 
 Picture = Image.Image | np.ndarray
@@ -49,6 +52,19 @@ class SuTIPipeline(DiffusionPipeline):
     def base(self) -> BaseModel:
         """The components as a ``BaseModel``, whose ``unet`` may be an apprentice."""
         return BaseModel(self.unet, self.text_encoder, self.tokenizer, self.scheduler, self.vae)
+
+    def save_pretrained(
+        self, save_directory: str | Path, *args: Any, provenance: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """Save the components as diffusers does, and a model card, README.md, which ``provenance`` makes complete."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        new = self.unet.new_parameters() if isinstance(self.unet, ApprenticeUNet) else None
+        card = model_card(
+            image_size=self.base.image_size, parameters=sum(p.numel() for p in self.unet.parameters()),
+            new_parameters=None if new is None else sum(p.numel() for p in new), latent=self.vae is not None,
+            provenance=provenance,
+        )  # fmt: skip
+        write_text(Path(save_directory) / "README.md", card)
 
     @torch.no_grad()
     def encode_subject(self, demonstrations: Sequence[Demonstration]) -> Demonstrations:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+from suti.diffusion.sampling import sampling_scheduler
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import load_base
 from suti.models.demonstration_attention import DemonstrationAttention, Demonstrations
-from suti.models.pipeline import SuTIPipeline, save_base
+from suti.models.pipeline import SuTIPipeline, draw, save_base
 from tests.tiny import tiny_base
 
 KINDS = ["pixel", "latent", "if"]
@@ -131,6 +134,69 @@ def test_pipeline_saved_elsewhere_draws_the_same_pixels(kind, tmp_path):
     assert np.array_equal(encoded.images, draws[0])
     plain = pipe("a cat on the beach", generator=torch.Generator().manual_seed(3), **call).images
     assert not np.array_equal(plain, draws[0])
+
+
+def guided(base, unet, shown, **scales):
+    """Pictures, and how many rows each forward pass of the UNet had."""
+    pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    rows: list[int] = []
+    watch = unet.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[0])))
+    draw = pipe("a cat on the beach", shown, num_inference_steps=2, output_type="np",
+                generator=torch.Generator().manual_seed(3), **scales)  # fmt: skip
+    watch.remove()
+    return draw.images, rows
+
+
+def test_guidance_of_text_and_demonstrations_by_separate_weights():
+    base = tiny_base()
+    torch.manual_seed(0)
+    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    shown = [(picture, "a cat")]
+    joint, rows = guided(base, unet, shown, guidance_scale=3.0)
+    assert rows == [2, 2]
+    equal, rows = guided(base, unet, shown, guidance_scale=3.0, demonstration_guidance_scale=3.0)
+    assert rows == [2, 2] and np.array_equal(equal, joint)
+    apart, rows = guided(base, unet, shown, guidance_scale=3.0, demonstration_guidance_scale=1.0)
+    assert rows == [3, 3] and not np.array_equal(apart, joint)
+    _, rows = guided(base, unet, shown, guidance_scale=1.0)
+    assert rows == [1, 1]
+    # without demonstrations their weight has nothing to weigh
+    plain, rows = guided(base, unet, (), guidance_scale=3.0, demonstration_guidance_scale=7.0)
+    assert rows == [2, 2] and np.array_equal(plain, guided(base, unet, (), guidance_scale=3.0)[0])
+
+
+def test_separate_weights_combine_three_predictions():
+    """e(0,0) + w_d (e(0,C) - e(0,0)) + w (e(p,C) - e(0,C)), by hand for one step."""
+    base = tiny_base()
+    torch.manual_seed(0)
+    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
+    pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    encoded = pipe.encode_subject([(picture, "a cat")])
+    noise = torch.randn(1, *unet_input(base), generator=torch.Generator().manual_seed(5))
+    scheduler = sampling_scheduler(base.scheduler, pixel=True, dynamic_thresholding=False)
+    scheduler.set_timesteps(1)
+    with torch.no_grad():
+        text, empty = base.encode_text(["a cat on the beach"]), base.encode_text([""])
+        predict = lambda t, d: unet(noise, scheduler.timesteps[:1], t,  # noqa: E731
+                                    cross_attention_kwargs={"demonstrations": d}).sample  # fmt: skip
+        none, seen, both = predict(empty, Demonstrations()), predict(empty, encoded), predict(text, encoded)
+        want = scheduler.step(none + 5 * (seen - none) + 2 * (both - seen), scheduler.timesteps[0], noise).prev_sample
+    noise_again = [torch.Generator().manual_seed(5)]
+    got = draw(base_with(base, unet), ["a cat on the beach"], encoded, noise_again, 1, 2.0, False,
+               demonstration_guidance_scale=5.0)  # fmt: skip
+    pixels = ((base.codec.decode(want).permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+    assert np.abs(got.astype(int) - pixels).max() <= 1
+
+
+def unet_input(base):
+    side = int(base.unet.config.sample_size)
+    return base.unet.config.in_channels, side, side
+
+
+def base_with(base, unet):
+    return dataclasses.replace(base, unet=unet)
 
 
 def test_a_plain_base_takes_no_demonstrations(tmp_path):

@@ -1,44 +1,39 @@
-"""Training the apprentice: data keyed by step, dropping, exact resume, NaN stops it."""
+"""Training the apprentice: data keyed by step, dropping, exact resume, equal in parts, NaN stops it."""
 
 from __future__ import annotations
+
+import time
 
 import numpy as np
 import pytest
 import torch
 
-from suti.apprentice import Subject, Trainer, dropped, make_batch, new_apprentice, train_apprentice
-from suti.config.schema import Apprentice, Compute
-from tests.tiny import tiny_base
+from suti.apprentice import Subject, Trainer, by_class, dropped, hold_out, make_batch, train_apprentice
+from suti.apprentice.data import Batch
+from suti.apprentice.stream import BatchesAhead
+from tests.small_g import PICTURES, SETTINGS, SUBJECTS, run, trainer
 
-SETTINGS = Apprentice(steps=4, subjects_per_batch=2, targets_per_subject=2, demonstrations=2,
-                      warmup_steps=1, checkpoint_every=2, ema_decay=0.9)  # fmt: skip
-FP32 = Compute(precision="fp32", device="cpu")
+READ = PICTURES.__getitem__
 
 
-PICTURES = {f"{s}{kind}{i}": None for s in "abc" for kind in "dt" for i in range(4)}
-PICTURES = {k: np.full((16, 16, 3), 10 * i, np.uint8) for i, k in enumerate(PICTURES)}
-SUBJECTS = [
-    Subject(
-        s, tuple((f"{s}d{i}", "a cat") for i in range(3)), tuple((f"{s}t{i}", "a cat in the snow") for i in range(n))
+def make(step: int, process: tuple[int, int] = (0, 1), settings=SETTINGS, size: int = 16) -> Batch:
+    return make_batch(SUBJECTS, READ, READ, settings, size, 0, step, process)
+
+
+def gradients(trainer: Trainer, batch: Batch) -> dict[str, torch.Tensor]:
+    """Gradients of a step as the optimiser gets them."""
+    found: dict[str, torch.Tensor] = {}
+    names = {id(p): n for n, p in trainer.unet.named_parameters()}
+    step = trainer.optimizer.step
+    trainer.optimizer.step = lambda: found.update(
+        {names[id(p)]: p.grad.clone() for group in trainer.optimizer.param_groups for p in group["params"]}
     )
-    for s, n in (("a", 4), ("b", 1), ("c", 2))
-]
-
-
-def trainer(**changes) -> Trainer:
-    base = tiny_base()
-    settings = SETTINGS.model_copy(update=changes)
-    return Trainer(new_apprentice(base, settings, 0), base, settings, FP32, 0)
-
-
-def run(checkpoint, **changes):
-    return train_apprentice(trainer(**changes), SUBJECTS, PICTURES.__getitem__, PICTURES.__getitem__, checkpoint)
+    trainer.train_step(batch)
+    trainer.optimizer.step = step
+    return found
 
 
 def test_batch_is_keyed_by_step_and_pairs_subjects_with_their_own():
-    make = lambda step: make_batch(  # noqa: E731
-        SUBJECTS, PICTURES.__getitem__, PICTURES.__getitem__, SETTINGS, 16, 0, step
-    )
     one, again, other = make(5), make(5), make(6)
     assert torch.equal(one.targets, again.targets) and one.prompts == again.prompts
     assert not torch.equal(one.targets, other.targets) or not torch.equal(one.demonstrations, other.demonstrations)
@@ -51,6 +46,64 @@ def test_batch_is_keyed_by_step_and_pairs_subjects_with_their_own():
         assert {k[0] for k in shown} == {subject} and len(shown) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("a teal vase in the snow", "a vase in the snow"),
+        ("a pencil sketch of a Teal Vase", "a pencil sketch of a vase"),
+        ("the teal vase", "the vase"),
+        ("a shiny teal vase", "a shiny vase"),
+        ("a red vase on the beach", "a red vase on the beach"),  # another colour is asked for
+        ("two steal vases", "two steal vases"),
+    ],
+)
+def test_texts_by_the_class_noun_alone(text, want):
+    assert by_class(text, Subject("s", (), (), "teal vase", "vase")) == want
+
+
+def test_the_class_nouns_article_fits():
+    assert by_class("an ostra purple fish", Subject("s", (), (), "ostra purple fish", "fish")) == "a fish"
+    assert by_class("a red apple", Subject("s", (), (), "red apple", "apple")) == "an apple"
+
+
+def test_demonstrations_and_prompts_are_named_alike():
+    named = [
+        Subject(s.subject_id, tuple((k, "a teal cat") for k, _ in s.demonstrations),
+                tuple((k, "a teal cat in the snow") for k, _ in s.targets), "teal cat", "cat")
+        for s in SUBJECTS
+    ]  # fmt: skip
+
+    def texts(share: float, step: int) -> tuple[list[str], list[str]]:
+        settings = SETTINGS.model_copy(update={"class_noun_share": share, "drop_text": 0.0, "drop_both": 0.0})
+        batch = make_batch(named, READ, READ, settings, 16, 0, step)
+        return batch.texts, batch.prompts
+
+    assert texts(1.0, 0) == (["a cat"] * 4, ["a cat in the snow"] * 4)
+    assert texts(0.0, 0) == (["a teal cat"] * 4, ["a teal cat in the snow"] * 4)
+    seen = set()
+    for step in range(20):
+        shown, prompts = texts(0.5, step)
+        for subject in range(2):  # two demonstrations and two targets each
+            together = {"teal" in text for text in (*shown[2 * subject :][:2], *prompts[2 * subject :][:2])}
+            assert len(together) == 1
+            seen |= together
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_processes_and_micro_batches_share_a_step_out(parts):
+    settings = SETTINGS.model_copy(update={"subjects_per_batch": 5})
+    whole = make(3, settings=settings)
+    for shares in ([make(3, (rank, parts), settings) for rank in range(parts)], whole.split(parts)):
+        assert [s.first for s in shares] == np.cumsum([0, *(len(s.prompts) for s in shares[:-1])]).tolist()
+        assert {s.total for s in shares} == {10}
+        assert torch.equal(torch.cat([s.targets for s in shares]), whole.targets)
+        assert torch.equal(torch.cat([s.demonstrations for s in shares]), whole.demonstrations)
+        assert torch.equal(torch.cat([s.present for s in shares]), whole.present)
+        assert [p for s in shares for p in s.prompts] == whole.prompts
+        assert [t for s in shares for t in s.texts] == whole.texts
+
+
 def test_dropping_follows_its_probabilities():
     settings = SETTINGS.model_copy(update={"drop_both": 0.1, "drop_text": 0.2, "drop_demonstrations": 0.3})
     draws = [dropped((i + 0.5) / 1000, settings) for i in range(1000)]
@@ -58,41 +111,114 @@ def test_dropping_follows_its_probabilities():
     assert count == {(True, True): 100, (True, False): 200, (False, True): 300, (False, False): 400}
 
 
-def test_a_killed_run_ends_with_the_same_weights(tmp_path):
-    whole = run(tmp_path / "a.pt")
-    killed = trainer()
-    calls = iter(range(10))
+def test_held_out_subjects_are_the_same_for_another_g():
+    trained, kept = hold_out(SUBJECTS, 0.3, seed=0)
+    assert len(kept) == 1 and sorted(s.subject_id for s in (*trained, *kept)) == list("abc")
+    rest = next(s for s in SUBJECTS if s not in kept)
+    assert hold_out([s for s in SUBJECTS if s != rest], 0.3, seed=0)[1] == kept
+    assert hold_out(SUBJECTS, 0.0, seed=0) == (SUBJECTS, [])
+    assert hold_out([], 0.3, seed=0) == ([], []) and hold_out(SUBJECTS[:1], 0.3, seed=0) == (SUBJECTS[:1], [])
 
-    def dies(key):
-        if next(calls) > 8:  # within the third step, after the checkpoint of the second
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_batches_come_in_the_order_of_the_steps(workers):
+    def make(step: int) -> int:
+        time.sleep(0.02 * (step % 3 == 0))  # the next ones are ready before it
+        return step
+
+    assert list(BatchesAhead(make, 5, 17, workers)) == list(range(5, 17))
+
+
+def test_few_batches_are_held_and_an_error_reaches_the_training():
+    made = []
+
+    def make(step: int) -> int:
+        made.append(step)
+        if step == 6:
+            raise KeyError("no such picture")
+        return step
+
+    stream = iter(BatchesAhead(make, 0, 100, 2))
+    assert [next(stream) for _ in range(3)] == [0, 1, 2]
+    time.sleep(0.1)
+    assert max(made) <= 2 + 4
+    with pytest.raises(KeyError, match="no such picture"):
+        list(stream)
+
+
+@pytest.mark.parametrize("changes", [{"loader_workers": 0}, {"loader_workers": 3}, {"checkpoint_every": 1}])
+def test_how_it_computes_changes_no_weight(tmp_path, changes):
+    same(run(tmp_path / "a"), run(tmp_path / "b", **changes))
+
+
+def test_a_killed_run_ends_with_the_same_weights(tmp_path, monkeypatch):
+    whole = run(tmp_path / "a")
+    step = Trainer.train_step
+
+    def dies(self, batch):
+        if self.step == 2:  # after the checkpoint of the second step
             raise KeyboardInterrupt
-        return PICTURES[key]
+        return step(self, batch)
 
+    monkeypatch.setattr(Trainer, "train_step", dies)
     with pytest.raises(KeyboardInterrupt):
-        train_apprentice(killed, SUBJECTS, dies, PICTURES.__getitem__, tmp_path / "b.pt")
-    assert (tmp_path / "b.pt").exists()
-    resumed = run(tmp_path / "b.pt")
-    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
+        run(tmp_path / "b")
+    assert [p.name for p in (tmp_path / "b").iterdir()] == ["step-00000002.safetensors"]
+    monkeypatch.undo()
+    same(whole, run(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("kind", ["pixel", "latent", "if"])
+@pytest.mark.parametrize("changes", [{"gradient_accumulation": 2}, {"gradient_checkpointing": True}])
+def test_parts_and_checkpointing_give_the_same_gradients(kind, changes):
+    common = {"initialization": "random", "subjects_per_batch": 3}
+    plain = trainer(kind, **common)
+    batch = make(0, settings=plain.settings, size=plain.base.image_size)
+    want, got = gradients(plain, batch), gradients(trainer(kind, **common, **changes), batch)
+    assert want.keys() == got.keys()
+    for name, value in want.items():
+        torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-6 * max(1, value.abs().max()), msg=name)
+
+
+def test_all_parameters_get_a_gradient():
+    """Several processes wait for the gradient of every parameter."""
+    for kind in ("pixel", "latent", "if"):
+        now = trainer(kind)
+        found = gradients(now, make(0, size=now.base.image_size))
+        assert found.keys() == dict(now.unet.named_parameters()).keys()
+
+
+def test_too_many_parts_are_refused():
+    with pytest.raises(ValueError, match=r"apprentice\.subjects_per_batch: 2, expected at least 3"):
+        trainer(gradient_accumulation=3)
 
 
 def test_it_learns_and_moves_both_kinds_of_layers(tmp_path):
     before = trainer()
     start = {n: p.clone() for n, p in before.unet.named_parameters()}
-    after = train_apprentice(before, SUBJECTS, PICTURES.__getitem__, PICTURES.__getitem__, tmp_path / "c.pt")
+    after = train_apprentice(before, SUBJECTS, READ, READ, tmp_path / "c")
     moved = [n for n, p in after.named_parameters() if not torch.equal(p, start[n])]
     assert any(".processor.layer.to_out" in n for n in moved) and any(".processor.layer." not in n for n in moved)
+    assert 0 <= before.waited < 1
 
 
 def test_nan_stops_with_a_remedy(tmp_path):
     broken = trainer()
     with torch.no_grad():
         next(iter(broken.unet.parameters())).fill_(float("nan"))
+    before = {n: p.clone() for n, p in broken.unet.state_dict().items()}
     with pytest.raises(FloatingPointError, match=r"step 0; lower apprentice\.learning_rate"):
-        train_apprentice(broken, SUBJECTS, PICTURES.__getitem__, PICTURES.__getitem__, tmp_path / "d.pt")
-    assert not (tmp_path / "d.pt").exists()
+        train_apprentice(broken, SUBJECTS, READ, READ, tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+    for name, value in broken.unet.state_dict().items():
+        assert torch.equal(value.nan_to_num(), before[name].nan_to_num()), name
 
 
 def test_empty_g_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="G is empty"):
-        train_apprentice(trainer(), [], PICTURES.__getitem__, PICTURES.__getitem__, tmp_path / "e.pt")
+        train_apprentice(trainer(), [], READ, READ, tmp_path / "e")
+
+
+def same(ours: torch.nn.Module, wanted: torch.nn.Module) -> None:
+    for (name, a), b in zip(ours.state_dict().items(), wanted.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name

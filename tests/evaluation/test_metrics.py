@@ -9,7 +9,7 @@ import pytest
 from suti import tables
 from suti.evaluation.bootstrap import common_pairs, difference, interval, summarise, template_rows
 from suti.evaluation.evaluate import evaluate_run, summary
-from suti.evaluation.metrics import METRICS, overall, reference_similarity, same_picture, text_similarity
+from suti.evaluation.metrics import METRICS, distinct, overall, reference_similarity, text_similarity
 
 
 def test_reference_similarity_is_the_mean_over_all_references():
@@ -25,10 +25,11 @@ def test_a_real_picture_is_not_compared_with_itself():
     assert np.isnan(reference_similarity(real[:1], real[:1], np.ones((1, 1), bool))).all()
 
 
-def test_same_picture_compares_pixels():
+def test_distinct_pictures_are_found_by_their_pixels():
     a, b = np.zeros((2, 2, 3), np.uint8), np.ones((2, 2, 3), np.uint8)
-    assert same_picture([a, b], [b, a, a]).tolist() == [[False, True, True], [True, False, False]]
-    assert same_picture([], [a]).shape == (0, 1)
+    pictures, (first, second, none) = distinct([a, b], [b, a.copy(), a.reshape(4, 1, 3)], [])
+    assert (first.tolist(), second.tolist(), none.tolist()) == ([0, 1], [1, 0, 2], [])
+    assert [p.shape for p in pictures] == [(2, 2, 3), (2, 2, 3), (4, 1, 3)] and (pictures[1] == b).all()
 
 
 def test_text_similarity_pairs_rows():

@@ -24,6 +24,7 @@ def run(name: str, subject: float, prompts: int = 4, probe: bool = True) -> pd.D
             rows.append(
                 {"run": name, "sample_id": f"s{s}-{p}", "subject_id": f"s{s}", "prompt_id": f"{p:02d}"}
                 | {"image_index": 0, "dino": subject, "clip_i": subject, "clip_t": 0.3}
+                | {"nearest_dino": subject + 0.01 * p, "nearest_pixels": subject, "diversity": np.nan}
                 | (scores if probe else dict.fromkeys(scores, np.nan))
                 | {"overall": float(min(scores.values()) > 0.5) if probe else np.nan}
             )

@@ -16,7 +16,7 @@ CHAPTERS = {
     "prompts": "logs/write_prompts/0.log",
     "experts": "experts/cache/*/*.tar",
     "filtered": "logs/filter_samples/*.log",
-    "apprentice": "apprentice/.checkpoints/*/checkpoint.pt",
+    "apprentice": "apprentice/.checkpoints/*/step-*.safetensors",
     "results/generations/dreambooth.tar": "baselines/cache/*/*.tar",
     "evaluation": "logs/evaluate/*.log",
     "figures": "logs/make_table/*.log",

@@ -1,0 +1,168 @@
+"""What a step of the apprentice's training sees: subjects of G, drawn by the step's number alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from suti.config.schema import Apprentice
+from suti.language.text import with_article
+from suti.models.pipeline import to_tensor
+from suti.seeds import generator, stable_hash
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One subject of G: demonstrations and targets as (picture's key, text), its description and its class noun."""
+
+    subject_id: str
+    demonstrations: tuple[tuple[str, str], ...]
+    targets: tuple[tuple[str, str], ...]
+    description: str = ""
+    class_name: str = ""
+
+
+@dataclass
+class Batch:
+    """A step's data, or a part of them; S subjects, T targets and k demonstrations each, subject-major.
+
+    Attributes:
+        targets: ``(S T, 3, H, W)`` in [-1, 1]; prompts: S T texts, '' where dropped.
+        demonstrations: ``(S k, 3, H, W)``; texts: S k.
+        present: ``(S T,)`` of 0 and 1, 0 where a target's demonstrations are dropped.
+        k: demonstrations a subject.
+        first: row of the whole step at which this part begins.
+        total: rows of the whole step, those of all processes.
+    """
+
+    targets: torch.Tensor
+    prompts: list[str]
+    demonstrations: torch.Tensor
+    texts: list[str]
+    present: torch.Tensor
+    k: int
+    first: int
+    total: int
+
+    def split(self, parts: int) -> list[Batch]:
+        """Micro-batches of whole subjects, as even as can be."""
+        if parts == 1:
+            return [self]
+        subjects = len(self.texts) // self.k
+        rows, found = len(self.prompts) // subjects, []
+        for number in range(parts):
+            own = share_of(subjects, number, parts)
+            t, d = slice(own.start * rows, own.stop * rows), slice(own.start * self.k, own.stop * self.k)
+            found.append(
+                Batch(self.targets[t], self.prompts[t], self.demonstrations[d], self.texts[d], self.present[t],
+                      self.k, self.first + t.start, self.total)
+            )  # fmt: skip
+        return found
+
+
+def share_of(count: int, number: int, parts: int) -> range:
+    """Places in [0, count) that part ``number`` of ``parts`` takes: neighbours, as even as can be."""
+    return range(count * number // parts, count * (number + 1) // parts)
+
+
+def sample_weights(subjects: Sequence[Subject]) -> np.ndarray:
+    """Probability of each subject ``(n,)``: in proportion to its samples in G."""
+    weights = np.array([len(s.targets) for s in subjects], dtype=np.float64)
+    return weights / weights.sum()
+
+
+def make_batch(
+    subjects: Sequence[Subject],
+    target_picture: Callable[[str], np.ndarray],
+    demonstration_picture: Callable[[str], np.ndarray],
+    settings: Apprentice,
+    size: int,
+    seed: int,
+    step: int,
+    process: tuple[int, int] = (0, 1),
+    weights: np.ndarray | None = None,
+) -> Batch:
+    """Data of a step, keyed by (seed, step): a resumed run sees what it would have seen.
+
+    Subjects are drawn in proportion to their samples in G, so every sample of G is as likely as another.
+
+    Args:
+        size: side of the pictures, pixels.
+        process: (rank, processes). All make the same draws; each loads only the pictures of its own subjects.
+        weights: what ``sample_weights`` gives, where it is known already.
+    """
+    rng = generator(seed, "apprentice", "batch", step)
+    chosen = rng.choice(
+        len(subjects), settings.subjects_per_batch, replace=len(subjects) < settings.subjects_per_batch,
+        p=sample_weights(subjects) if weights is None else weights,
+    )  # fmt: skip
+    own = share_of(len(chosen), *process)
+    k, rows = settings.demonstrations, settings.targets_per_subject
+    targets, prompts, shown, texts, present = [], [], [], [], []
+    for place, number in enumerate(chosen):
+        subject = subjects[number]
+        count, available = len(subject.demonstrations), len(subject.targets)
+        demonstrations = rng.choice(count, k, replace=count < k)
+        drawn = [(i, rng.random()) for i in rng.choice(available, rows, replace=available < rows)]
+        # One draw for demonstrations and targets alike: in use both name the subject, or both name its class.
+        name = by_class if rng.random() < settings.class_noun_share else by_description
+        if place not in own:
+            continue
+        for i in demonstrations:
+            key, text = subject.demonstrations[i]
+            shown.append(to_tensor(demonstration_picture(key), size))
+            texts.append(name(text, subject))
+        for i, draw in drawn:
+            key, prompt = subject.targets[i]
+            targets.append(to_tensor(target_picture(key), size))
+            drop_text, drop_demonstrations = dropped(draw, settings)
+            prompts.append("" if drop_text else name(prompt, subject))
+            present.append(0.0 if drop_demonstrations else 1.0)
+    return Batch(
+        torch.stack(targets), prompts, torch.stack(shown), texts, torch.tensor(present), k,
+        first=own.start * rows, total=len(chosen) * rows,
+    )  # fmt: skip
+
+
+def by_description(text: str, subject: Subject) -> str:
+    """A text as the language stage wrote it, with the subject's description."""
+    return text
+
+
+def by_class(text: str, subject: Subject) -> str:
+    """A text that names the subject by its class alone: 'a teal vase in the snow' becomes 'a vase in the snow'.
+
+    The benchmark's prompts name the class, so what tells one vase from another is to be seen in the demonstrations.
+    """
+    if not subject.description or subject.description == subject.class_name:
+        return text
+    named = re.compile(rf"(\b(?:an?|the) )?\b{re.escape(subject.description)}\b", re.IGNORECASE)
+
+    def replaced(match: re.Match[str]) -> str:
+        article = (match[1] or "").strip().lower()
+        return with_article(subject.class_name) if article in ("a", "an") else (match[1] or "") + subject.class_name
+
+    return named.sub(replaced, text)
+
+
+def dropped(draw: float, settings: Apprentice) -> tuple[bool, bool]:
+    """Whether a target loses its text and its demonstrations, of one uniform draw in [0, 1)."""
+    both = draw < settings.drop_both
+    text = both or draw < settings.drop_both + settings.drop_text
+    start = settings.drop_both + settings.drop_text
+    return text, both or start <= draw < start + settings.drop_demonstrations
+
+
+def hold_out(subjects: Sequence[Subject], share: float, seed: int) -> tuple[list[Subject], list[Subject]]:
+    """Subjects to train on, and subjects kept for validation: ``share`` of all, at least one if it is not 0.
+
+    Who is kept depends on a hash of the subject, so G at another lambda keeps nearly the same ones.
+    """
+    count = min(len(subjects) - 1, max(1, round(share * len(subjects)))) if share and subjects else 0
+    order = sorted(subjects, key=lambda s: stable_hash(seed, "apprentice", "held out", s.subject_id))
+    kept = {s.subject_id for s in order[:count]}
+    return [s for s in subjects if s.subject_id not in kept], order[:count]

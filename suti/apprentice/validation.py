@@ -1,0 +1,130 @@
+"""Whether the apprentice looks at its demonstrations: its loss with the right ones, with another subject's, with none.
+
+Subjects, targets, demonstrations, timesteps and noise are the same every time, so the curves are smooth. The gap
+between right and wrong opens long before samples show the subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from suti.apprentice.data import Subject
+from suti.apprentice.trainer import Trainer
+from suti.compute import autocast
+from suti.diffusion.losses import denoising_loss
+from suti.models.base import BaseModel
+from suti.models.demonstration_attention import Demonstrations
+from suti.models.pipeline import draw, to_tensor
+from suti.seeds import generator, torch_generator
+
+SUBJECTS, LEVELS = 16, 4  # most subjects of a validation; timesteps of each, spread evenly
+SHOWN = 4  # subjects of a sheet
+STEPS, GUIDANCE = 16, 3.0  # of a sheet's samples
+
+
+@dataclass(frozen=True)
+class Views:
+    """Fixed views of some subjects: one target and k demonstrations each.
+
+    Attributes:
+        targets: ``(S, 3, H, W)`` in [-1, 1]; demonstrations: ``(S k, 3, H, W)``, subject-major.
+    """
+
+    targets: torch.Tensor
+    prompts: list[str]
+    demonstrations: torch.Tensor
+    texts: list[str]
+    k: int
+
+
+def fixed_views(
+    subjects: Sequence[Subject],
+    target_picture: Callable[[str], np.ndarray],
+    demonstration_picture: Callable[[str], np.ndarray],
+    k: int,
+    size: int,
+    seed: int,
+) -> Views:
+    """Views of the first ``SUBJECTS`` subjects, keyed by (seed, subject)."""
+    targets, prompts, shown, texts = [], [], [], []
+    for subject in subjects[:SUBJECTS]:
+        rng = generator(seed, "apprentice", "views", subject.subject_id)
+        key, prompt = subject.targets[rng.integers(len(subject.targets))]
+        targets.append(to_tensor(target_picture(key), size))
+        prompts.append(prompt)
+        count = len(subject.demonstrations)
+        for i in rng.choice(count, k, replace=count < k):
+            key, text = subject.demonstrations[i]
+            shown.append(to_tensor(demonstration_picture(key), size))
+            texts.append(text)
+    return Views(torch.stack(targets), prompts, torch.stack(shown), texts, k)
+
+
+@contextmanager
+def averaged_weights(trainer: Trainer):
+    """The trainer's network with its averaged weights, in evaluation mode; as before on leaving, to the bit."""
+    trainer.ema.store(trainer.unet.parameters())
+    trainer.ema.copy_to(trainer.unet.parameters())
+    trainer.unet.eval()
+    try:
+        with torch.no_grad(), autocast(trainer.compute, trainer.base.device):
+            yield
+    finally:
+        trainer.unet.train()
+        trainer.ema.restore(trainer.unet.parameters())
+
+
+def conditions(trainer: Trainer, views: Views) -> dict[str, Demonstrations]:
+    """Demonstrations of each kind: 'right', 'wrong' (those of the next subject; with two or more), 'none'."""
+    base = trainer.base
+    right = trainer.unet.encode_demonstrations(
+        base.codec.encode(views.demonstrations.to(base.device)), trainer.encode(views.texts), views.k
+    )
+    found = {"right": right}
+    if len(views.prompts) > 1:
+        found["wrong"] = Demonstrations({n: (k.roll(1, 0), v.roll(1, 0)) for n, (k, v) in right.keys_values.items()})
+    return {**found, "none": Demonstrations()}
+
+
+def validation_losses(trainer: Trainer, views: Views) -> dict[str, float]:
+    """Mean loss of Eq. 5 under each of ``conditions``, with the averaged weights."""
+    base, count = trainer.base, len(views.prompts)
+    total = base.scheduler.config.num_train_timesteps
+    losses: dict[str, float] = {}
+    with averaged_weights(trainer):
+        x_start, text = base.codec.encode(views.targets.to(base.device)), trainer.encode(views.prompts)
+        shown = conditions(trainer, views)
+        for level in range(LEVELS):
+            timesteps = torch.full((count,), int((level + 0.5) / LEVELS * total), device=base.device)
+            draws = torch_generator(trainer.seed, "apprentice", "validation", level)
+            noise = torch.randn(x_start.shape, generator=draws).to(x_start)
+            for name, demonstrations in shown.items():
+                extra = {"cross_attention_kwargs": {"demonstrations": demonstrations}, "return_dict": False}
+                loss = denoising_loss(
+                    lambda x, t, extra=extra: trainer.unet(x, t, text, **extra)[0],
+                    base.scheduler, x_start, noise, timesteps,
+                ).mean()  # fmt: skip
+                losses[name] = losses.get(name, 0.0) + loss.item() / LEVELS
+    return losses
+
+
+def samples(trainer: Trainer, views: Views) -> dict[str, np.ndarray]:
+    """One picture a subject under each of ``conditions``, same noise: uint8 ``(S, H, W, 3)`` of ``SHOWN`` subjects."""
+    some = Views(views.targets[:SHOWN], views.prompts[:SHOWN], views.demonstrations[: SHOWN * views.k],
+                 views.texts[: SHOWN * views.k], views.k)  # fmt: skip
+    base = trainer.base
+    apprentice = BaseModel(trainer.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    with averaged_weights(trainer):
+        return {
+            name: draw(
+                apprentice, some.prompts, demonstrations,
+                [torch_generator(trainer.seed, "apprentice", "sheet", row) for row in range(len(some.prompts))],
+                STEPS, GUIDANCE, False, experts=len(some.prompts),
+            )
+            for name, demonstrations in conditions(trainer, some).items()
+        }  # fmt: skip
