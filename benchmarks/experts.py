@@ -1,50 +1,73 @@
-"""Experts an hour: K at once against one after another, LoRA on the shipped base, same steps, rows and precision.
+"""Experts an hour: K at once against one after another, same base, steps, rows, optimiser and precision.
 
-    python benchmarks/experts.py [--base FOLDER] [--rows 1 4] [--experts 1 4 16 32] [--pairs N] [--steps N]
+    python benchmarks/experts.py [--shape base | sd15] [--method lora | full] [--rows 1 4] [--experts 1 4 16 32]
+        [--pairs N] [--steps N] [--size N] [--compile] [--profile]
 
-The plain side is the loop that diffusers' DreamBooth-LoRA example runs for each subject: a peft adapter, transformers'
-Adafactor, a forward and a backward pass a step; text is encoded beforehand on both sides. The vmap side is the same
-loop under ``torch.func.vmap``, parameters stacked. All run in this process, in turn, in alternating order, after a
-warm-up of each. Ratios are the plain loop's time for an expert over the other side's.
+The plain side is the loop that diffusers' DreamBooth and DreamBooth-LoRA examples run for each subject: all weights or
+a peft adapter, transformers' Adafactor, a forward and a backward pass a step; text is encoded beforehand on both sides.
+The vmap side is the LoRA loop under ``torch.func.vmap``, parameters stacked. All run in this process, in turn, in
+alternating order, after a warm-up of each. Ratios are the plain loop's time for an expert over the other side's.
+
+``--shape sd15`` is a UNet of Stable Diffusion 1.5's shape (860M weights, latents of 64 x 64, 77 tokens of 768) with
+random weights, which do for timing; it is meant for a GPU. ``--compile`` runs ours through torch.compile, ``--profile``
+prints the operators that take most of the time.
 
 Prints experts an hour, ratios with their spread, the share of a large matrix product's speed that the stacked step
 reaches, peak memory, and last ``RATIO <median> (min <a>, max <b>, n <k>)``: the plain loop's time over ours at the
-best K for four images an expert and step, the default (``experts.batch_size``).
+best K for four images an expert and step, the default (``experts.batch_size``). Before that, unless ``--method`` is
+given, the same ratio for full fine-tuning.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
-import ctypes
-import gc
-import resource
 import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
+from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from measure import breakdown, line, peak_memory, product_speed, seconds
 from peft import LoraConfig
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Adafactor
 
 from suti.batched.training import stacked_unet, train_experts
-from suti.compute import autocast, precision, prepare
+from suti.compute import autocast, compiled, precision, prepare
 from suti.config.schema import Compute, Experts
-from suti.fine_tuning import FineTuning, TrainingSet, trained_layers
+from suti.fine_tuning import FineTuning, TrainingSet, subject_unet, trained_layers
 from suti.models.base import BaseModel, load_base
+from suti.models.small_attention import use_small_map_attention
 from suti.seeds import torch_generator
 
 ADAPTER = "plain"
+TOKENS = 77  # of a text of Stable Diffusion
+FULL = 8  # experts at once of the line about full fine-tuning
+
+
+def load(shape: str, folder: str, size: int | None) -> BaseModel:
+    """The base of a folder, or a UNet of Stable Diffusion 1.5's shape with random weights and no text encoder."""
+    if shape == "base":
+        return load_base(folder)
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=size or 64, cross_attention_dim=768, attention_head_dim=8, block_out_channels=(320, 640, 1280, 1280)
+    )
+    use_small_map_attention(unet)  # as load_base does
+    scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    unet.requires_grad_(False).eval()
+    return BaseModel(unet, None, None, scheduler)  # type: ignore[arg-type]
 
 
 def subjects(base: BaseModel, count: int) -> list[TrainingSet]:
     """Subjects of five pictures of noise: what they show does not matter to the clock."""
     draw = torch.Generator().manual_seed(0)
     side, channels = int(base.unet.config.sample_size), int(base.unet.config.in_channels)
-    text = base.encode_text(["a teapot"] * 5)
+    if base.text_encoder is None:
+        text = torch.randn(5, TOKENS, base.unet.config.cross_attention_dim, generator=draw).to(base.device)
+    else:
+        text = base.encode_text(["a teapot"] * 5)
     return [
         TrainingSet(torch.randn(5, channels, side, side, generator=draw).to(base.device), text) for _ in range(count)
     ]
@@ -80,25 +103,29 @@ def adafactor(parameters: list[torch.Tensor], settings: FineTuning) -> Adafactor
 def plain(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> None:
     """One subject after another."""
     for subject in data:
-        parameters = adapter(base, settings)
-        optimizer = adafactor(parameters, settings)
-        base.unet.train()
-        for _ in range(settings.steps):
-            x, timesteps, text, target = noisy(base, subject, settings.batch_size)
-            with autocast(compute, base.device):
-                prediction = base.unet(x, timesteps, text).sample
-                loss = torch.nn.functional.mse_loss(prediction.float(), target.float())
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        _finish(base)
+        with subject_unet(base, settings) if settings.method == "full" else nullcontext() as full:
+            parameters = adapter(base, settings) if full is None else full[1]
+            optimizer = adafactor(parameters, settings)
+            base.unet.train()
+            for _ in range(settings.steps):
+                x, timesteps, text, target = noisy(base, subject, settings.batch_size)
+                with autocast(compute, base.device):
+                    prediction = base.unet(x, timesteps, text).sample
+                    loss = torch.nn.functional.mse_loss(prediction.float(), target.float())
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+            if full is None:
+                base.unet.unload_lora()
+        base.unet.requires_grad_(False).eval()
 
 
 def mapped(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> None:
     """The same loop under ``torch.func.vmap``: parameters, rows and gradients stacked over subjects."""
     adapter(base, settings)
     unet = copy.deepcopy(base.unet).train()
-    _finish(base)
+    base.unet.unload_lora()
+    base.unet.requires_grad_(False).eval()
     if precision(compute, base.device) == "bf16":  # vmap's group norm takes no inputs of mixed precision
         for module in unet.modules():
             if isinstance(module, torch.nn.GroupNorm | torch.nn.LayerNorm):
@@ -123,12 +150,6 @@ def mapped(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compu
         optimizer.zero_grad()
 
 
-def _finish(base: BaseModel) -> None:
-    base.unet.unload_lora()
-    base.unet.requires_grad_(False)
-    base.unet.eval()
-
-
 def ours(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> None:
     """All subjects at once."""
     generators = [torch_generator(0, "expert", str(i)) for i in range(len(data))]
@@ -136,108 +157,122 @@ def ours(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute
         train_experts(base, parameters, data, generators, settings, compute)
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Time of one call: of the processor for one CPU thread, which other programs do not disturb, else wall time."""
-    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
-    clock = time.process_time if alone else time.perf_counter
-    start = clock()
-    call()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return clock() - start
-
-
-def line(name: str, values: list[float]) -> str:
-    """One result: median, smallest, largest, count."""
-    return f"{name} {statistics.median(values):.3f} (min {min(values):.3f}, max {max(values):.3f}, n {len(values)})"
-
-
-def product_speed(compute: Compute, device: torch.device) -> float:
-    """GFLOP/s of a large matrix product in the precision of the run, the best of ten."""
-    dtype = torch.bfloat16 if precision(compute, device) == "bf16" else torch.float32
-    size = 2048 if device.type == "cpu" else 8192
-    matrix = torch.randn(size, size, device=device, dtype=dtype)
-    return 2e-9 * size**3 / min(seconds(lambda: matrix @ matrix) for _ in range(10))
-
-
 def step_flops(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> float:
     """Floating-point operations of a plain step of one expert: what training needs, padding and detours left out."""
-    one = FineTuning(**{**vars(settings), "steps": 1})
     with FlopCounterMode(display=False) as counter:
-        plain(base, data[:1], one, compute)
+        plain(base, data[:1], replace(settings, steps=1), compute)
     return float(counter.get_total_flops())
 
 
-def peak_memory(device: torch.device) -> Callable[[], float]:
-    """Starts a measurement of peak memory; the result ends it and gives MB above the start."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        start = torch.cuda.memory_allocated()
-        return lambda: (torch.cuda.max_memory_allocated() - start) / 1e6
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # what earlier calls freed goes back, or it hides the next peak
-        ctypes.CDLL(None).malloc_trim(0)
-    clear, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-    try:
-        clear.write_text("5")  # the kernel then counts the peak anew
-    except OSError:
-        return lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+class Comparison:
+    """The sides of a run and what they are measured on."""
 
-    def read(field: str) -> float:
-        return next(int(row.split()[1]) for row in status.read_text().splitlines() if row.startswith(field)) / 1e3
+    def __init__(self, base: BaseModel, args: argparse.Namespace, compute: Compute) -> None:
+        self.base, self.args, self.compute = base, args, compute
+        self.data = subjects(base, max(args.experts + args.vmap + [FULL]))
+        # peft rebuilds layers of the plain side's UNet, which would make a compiled one compile anew.
+        self.ours = replace(base, unet=copy.deepcopy(base.unet)) if compute.compile else base
+        self.fast = product_speed(compute, base.device)
 
-    before = read("VmRSS")
-    return lambda: read("VmHWM") - before
+    def settings(self, method: str, rows: int) -> FineTuning:
+        """The default expert at so many images a step, but for the number of steps."""
+        d = Experts()
+        return FineTuning(method, self.args.steps, rows, d.learning_rate, d.lora_rank, tuple(d.frozen))
+
+    def run(self, side: str, count: int, settings: FineTuning) -> None:
+        """One call of a side."""
+        if side == "ours":
+            ours(self.ours, self.data[:count], settings, self.compute)
+        else:
+            {"plain": plain, "vmap": mapped}[side](self.base, self.data[:count], settings, self.compute)
+
+    def measure(self, side: str, count: int, settings: FineTuning, flops: float, pairs: int) -> list[float]:
+        """Ratios of the plain loop's time over a side's, for one expert; prints them and what else is known."""
+        name = f"{settings.batch_size} images a step, {side}{', full' if settings.method == 'full' else ''}"
+        memory = peak_memory(self.base.device)
+        try:
+            self.run(side, count, settings)
+        except torch.OutOfMemoryError:
+            print(f"{name}, {count} at once: out of memory", flush=True)
+            return [0.0]
+        megabytes, ratios, times = memory(), [], []
+        for number in range(pairs):
+            order = [lambda: self.run("plain", 1, settings), lambda: self.run(side, count, settings)]
+            taken = [seconds(call) for call in (order if number % 2 else order[::-1])]
+            lone, group = taken if number % 2 else taken[::-1]
+            ratios.append(lone * count / group)
+            times.append(group / count)
+        defaults, each = Experts(), statistics.median(times) / settings.steps
+        print(
+            line(f"{name}, {count} at once: plain over this", ratios),
+            f"| {1e3 * each:.1f} ms an expert-step, {3600 / (each * defaults.steps):.0f} experts/h"
+            f" of {defaults.steps} steps | {flops / each * 1e-9:.0f} GFLOP/s, {flops / each * 1e-9 / self.fast:.0%} of"
+            f" the product's | peak memory {megabytes:.0f} MB",
+            flush=True,
+        )
+        return ratios
+
+    def all_of(self, method: str) -> dict[int, list[float]]:
+        """All sides at all numbers of images; the ratios of ours at the best K."""
+        best: dict[int, list[float]] = {}
+        for rows in self.args.rows:
+            settings = self.settings(method, rows)
+            flops = step_flops(self.base, self.data, settings, self.compute)
+            if self.args.shape == "sd15" and self.base.device.type == "cpu":
+                calls = self.args.steps * sum(
+                    (self.args.pairs + 1) * count + self.args.pairs for count in self.args.experts
+                )
+                least = calls * flops / (self.fast * 1e9) / 60
+                print(f"{rows} images a step: this will take more than {least:.1f} minutes on a CPU", flush=True)
+            self.run("plain", 1, settings)
+            for count in self.args.experts:
+                ratios = self.measure("ours", count, settings, flops, self.args.pairs)
+                if statistics.median(ratios) > statistics.median(best.get(rows, [0.0])):
+                    best[rows] = ratios
+            for count in self.args.vmap if method == "lora" else []:
+                self.measure("vmap", count, settings, flops, self.args.pairs)
+            if self.args.profile:
+                for side, count in (("plain", 1), ("ours", self.args.experts[-1])):
+                    print(f"{rows} images a step, {side}, {count} at once: operators by their own time")
+                    print(
+                        breakdown(lambda s=side, c=count, f=settings: self.run(s, c, f), self.base.device), flush=True
+                    )
+        return best
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", default="resources/models/base", help="base folder or hub id")
+    parser.add_argument("--base", default="resources/models/base", help="base folder or hub id, for --shape base")
+    parser.add_argument("--shape", choices=["base", "sd15"], default="base", help="the base's, or random weights")
+    parser.add_argument("--size", type=int, help="side of the latents of --shape sd15 (64)")
+    parser.add_argument("--method", choices=["lora", "full"], help="of the experts (lora, and full in one line)")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 4], help="images an expert and step")
     parser.add_argument("--experts", type=int, nargs="+", default=[1, 4, 16, 32], help="experts at once")
     parser.add_argument("--pairs", type=int, default=5, help="pairs of calls for each number")
     parser.add_argument("--steps", type=int, default=10, help="optimiser steps of a call")
-    parser.add_argument(
-        "--vmap", type=int, nargs="*", default=[4], help="experts at once under vmap; none: leave it out"
-    )
+    parser.add_argument("--vmap", type=int, nargs="*", help="experts at once under vmap; none: leave it out")
+    parser.add_argument("--compile", action="store_true", help="torch.compile our side")
+    parser.add_argument("--profile", action="store_true", help="print where the time goes")
     args = parser.parse_args()
-    compute, defaults = Compute(), Experts()
+    if args.shape == "sd15" and args.method == "full":
+        parser.error("--method full: a copy of 860M weights an expert; --shape sd15 is for LoRA")
+    if args.vmap is None:
+        args.vmap = [4] if args.shape == "base" else []
+    compute = Compute(compile=args.compile)
     device = prepare(compute)
-    base = load_base(args.base).to(device)
-    data = subjects(base, max(args.experts + args.vmap))
-    fast = product_speed(compute, device)
-    print(f"precision {precision(compute, device)}, {torch.get_num_threads()} threads, product {fast:.0f} GFLOP/s")
-    best: dict[int, list[float]] = {}
-    for rows in args.rows:
-        settings = FineTuning(
-            "lora", args.steps, rows, defaults.learning_rate, defaults.lora_rank, tuple(defaults.frozen)
-        )
-        flops = step_flops(base, data, settings, compute)
-        sides = [("ours", ours, count) for count in args.experts] + [("vmap", mapped, count) for count in args.vmap]
-        plain(base, data[:1], settings, compute)
-        for name, side, count in sides:
-            call = lambda s=side, c=count, f=settings: s(base, data[:c], f, compute)  # noqa: E731
-            memory = peak_memory(device)
-            call()
-            megabytes, ratios, times = memory(), [], []
-            for number in range(args.pairs):
-                order = [lambda f=settings: plain(base, data[:1], f, compute), call]
-                taken = [seconds(f) for f in (order if number % 2 else order[::-1])]
-                lone, group = taken if number % 2 else taken[::-1]
-                ratios.append(lone * count / group)
-                times.append(group / count)
-            hour = 3600 / (statistics.median(times) / args.steps * defaults.steps)
-            speed = flops * args.steps / statistics.median(times) * 1e-9
-            print(
-                line(f"{rows} images a step, {name}, {count} at once: plain over this", ratios),
-                f"| {1e3 * statistics.median(times) / args.steps:.1f} ms an expert-step, {hour:.0f} experts/h"
-                f" of {defaults.steps} steps | {speed:.0f} GFLOP/s, {speed / fast:.0%} of the product's"
-                f" | peak memory {megabytes:.0f} MB",
-                flush=True,
-            )
-            if name == "ours" and statistics.median(ratios) > statistics.median(best.get(rows, [0.0])):
-                best[rows] = ratios
-    print(line("RATIO", best[defaults.batch_size if defaults.batch_size in best else args.rows[-1]]))
+    base = load(args.shape, args.base, args.size).to(device)
+    run = Comparison(base, args, compute)
+    torch._dynamo.config.recompile_limit = 64  # a graph for each number of rows and experts
+    print(f"precision {precision(compute, device)}, {torch.get_num_threads()} threads, product {run.fast:.0f} GFLOP/s")
+    with compiled(run.ours.unet, compute):
+        best = run.all_of(args.method or "lora")
+        if args.method is None and args.shape == "base":
+            settings = run.settings("full", Experts().batch_size)
+            flops = step_flops(base, run.data, settings, compute)
+            run.run("plain", 1, settings)
+            run.measure("ours", FULL, settings, flops, min(3, args.pairs))
+    rows = Experts().batch_size
+    print(line("RATIO", best[rows if rows in best else args.rows[-1]]))
 
 
 if __name__ == "__main__":

@@ -82,8 +82,10 @@ wildcard_constraints:
 UNRECORDED = (
     "compute.threads",
     "compute.device",
+    "compute.compile",
     "experts.keep",
     "experts.experts_at_once",
+    "experts.micro_batch",
     *(f"apprentice.{name}" for name in APPRENTICE_COMPUTING),
 )
 

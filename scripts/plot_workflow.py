@@ -29,82 +29,68 @@ JOBS = {
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """A box: its lower left corner in inches, what it is called, what it does, and the file of its rules."""
+class Box:
+    """A box: its column and row, what it is called, what it does, the file of its rules, and what is one job."""
 
-    x: float
-    y: float
+    column: int
+    row: int
     title: str
     text: str
     rules: str
     job: str
 
+    @property
+    def x(self) -> float:
+        """Left edge in inches."""
+        return COLUMNS[self.column]
 
-TOP, MIDDLE, BOTTOM = 5.5, 3.1, 0.7
-FIRST, SECOND, THIRD, FOURTH = 0.2, 3.2, 6.2, 9.2
-CHAPTERS = {
-    "pages": Chapter(
-        FIRST, TOP, "Pages", "the rendered world, OBELICS,\nWebDataset or folders of photos",
-        "mining.smk", "part",
-    ),
-    "mining": Chapter(
-        SECOND, TOP, "Clusters", "pages of one subject, by mean\npairwise similarity", "mining.smk", "part"
-    ),
-    "captions": Chapter(
-        THIRD, TOP, "Captions", "what a captioner says\nof each picture", "captions.smk", "part"
-    ),
-    "prompts": Chapter(
-        FOURTH, TOP, "Subjects, prompts", "a name of the subject, and\nprompts that no picture shows",
-        "prompts.smk", "part",
-    ),
-    "experts": Chapter(
-        FOURTH, MIDDLE, "Experts", "Eq. 4: fine-tune on one subject,\ndraw its prompts, discard",
-        "experts.smk", "shard",
-    ),
-    "scores": Chapter(
-        THIRD, MIDDLE, "Samples, scores", "Eq. 6: delta-CLIP\nof every sample", "experts.smk", "shard"
-    ),
-    "filtered": Chapter(
-        SECOND, MIDDLE, "G", "samples whose delta-CLIP\nexceeds lambda", "filtering.smk", "lambda"
-    ),
-    "apprentice": Chapter(
-        FIRST, MIDDLE, "Apprentice", "Eq. 5: one model, trained on G,\nthat reads demonstrations",
-        "apprentice.smk", "lambda",
-    ),
-    "benchmark": Chapter(
-        FIRST, BOTTOM, "Benchmark", "unseen subjects, demonstrations,\nprompts of DreamBench",
-        "evaluation.smk", "all",
-    ),
-    "generations": Chapter(
-        SECOND, BOTTOM, "Generations", "SuTI, base, DreamBooth,\nDream-SuTI on the benchmark",
+    @property
+    def y(self) -> float:
+        """Lower edge in inches."""
+        return ROWS[self.row]
+
+
+COLUMNS = (0.2, 3.2, 6.2, 9.2)
+ROWS = (5.5, 3.1, 0.7)  # from the top
+HEADINGS = (
+    "From pages to prompts (section 4)",
+    "Apprenticeship learning (sections 3 and 4)",
+    "Evaluation on unseen subjects (section 5)",
+)
+BOXES = [
+    Box(0, 0, "Pages", "the rendered world, OBELICS,\nWebDataset or folders of photos", "mining.smk", "part"),
+    Box(1, 0, "Clusters", "pages of one subject, by mean\npairwise similarity", "mining.smk", "part"),
+    Box(2, 0, "Captions", "what a captioner says\nof each picture", "captions.smk", "part"),
+    Box(3, 0, "Subjects, prompts", "a name of the subject, and\nprompts that no picture shows", "prompts.smk", "part"),
+    Box(3, 1, "Experts", "Eq. 4: fine-tune on one subject,\ndraw its prompts, discard", "experts.smk", "shard"),
+    Box(2, 1, "Samples, scores", "Eq. 6: delta-CLIP\nof every sample", "experts.smk", "shard"),
+    Box(1, 1, "G", "samples whose delta-CLIP\nexceeds lambda", "filtering.smk", "lambda"),
+    Box(0, 1, "Apprentice", "Eq. 5: one model, trained on G,\nthat reads demonstrations", "apprentice.smk", "lambda"),
+    Box(0, 2, "Benchmark", "unseen subjects, demonstrations,\nprompts of DreamBench", "evaluation.smk", "all"),
+    Box(
+        1, 2, "Generations", "SuTI, base, DreamBooth,\nDream-SuTI on the benchmark",
         "baselines.smk, apprentice.smk", "run",
     ),
-    "metrics": Chapter(
-        THIRD, BOTTOM, "Metrics", "DINO, CLIP-I, CLIP-T, probe,\nwith bootstrap intervals",
-        "evaluation.smk", "run",
+    Box(2, 2, "Metrics", "DINO, CLIP-I, CLIP-T, probe,\ncopies, with bootstrap intervals", "evaluation.smk", "run"),
+    Box(
+        3, 2, "Tables, claims", "Tables 1 to 3, curves, sheets\nof samples, claims, report",
+        "figures.smk, claims.smk", "all",
     ),
-    "figures": Chapter(
-        FOURTH, BOTTOM, "Tables, figures", "Tables 1 to 3, curves, sheets\nof samples, report",
-        "figures.smk, ablations.smk", "all",
-    ),
-}  # fmt: skip
-PATHS = [
-    ("pages", "mining", "captions", "prompts", "experts", "scores", "filtered", "apprentice"),
-    ("benchmark", "generations", "metrics", "figures"),
-]
+]  # fmt: skip
+PATHS = (BOXES[:8], BOXES[8:])  # neighbours follow from each other
 
 
-def draw_box(axes: Axes, chapter: Chapter) -> None:
+def draw_box(axes: Axes, box: Box) -> None:
     """A chapter's box with its three texts."""
     shape = FancyBboxPatch(
-        (chapter.x, chapter.y), WIDTH, HEIGHT, boxstyle="round,pad=0,rounding_size=0.12",
-        facecolor=COLOURS[chapter.job], edgecolor=INK, linewidth=0.9,
+        (box.x, box.y), WIDTH, HEIGHT, boxstyle="round,pad=0,rounding_size=0.12",
+        facecolor=COLOURS[box.job], edgecolor=INK, linewidth=0.9,
     )  # fmt: skip
     axes.add_patch(shape)
-    middle, centred = chapter.x + WIDTH / 2, {"ha": "center", "va": "center"}
-    axes.text(middle, chapter.y + 1.25, chapter.title, fontsize=12, fontweight="bold", **centred)
-    axes.text(middle, chapter.y + 0.76, chapter.text, fontsize=8.6, linespacing=1.3, **centred)
-    axes.text(middle, chapter.y + 0.22, chapter.rules, fontsize=7.8, color=GREY, family="monospace", **centred)
+    middle, centred = box.x + WIDTH / 2, {"ha": "center", "va": "center"}
+    axes.text(middle, box.y + 1.25, box.title, fontsize=12, fontweight="bold", **centred)
+    axes.text(middle, box.y + 0.76, box.text, fontsize=8.6, linespacing=1.3, **centred)
+    axes.text(middle, box.y + 0.22, box.rules, fontsize=7.8, color=GREY, family="monospace", **centred)
 
 
 def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], bend: float = 0.0) -> None:
@@ -116,10 +102,10 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], bend
     axes.add_patch(shape)
 
 
-def connect(axes: Axes, first: Chapter, second: Chapter) -> None:
+def connect(axes: Axes, first: Box, second: Box) -> None:
     """An arrow between neighbouring boxes, sideways or down."""
-    if first.y == second.y:
-        right = second.x > first.x
+    if first.row == second.row:
+        right = second.column > first.column
         start, end = (first.x + WIDTH, second.x) if right else (first.x, second.x + WIDTH)
         arrow(axes, (start, first.y + HEIGHT / 2), (end, first.y + HEIGHT / 2))
     else:
@@ -128,7 +114,7 @@ def connect(axes: Axes, first: Chapter, second: Chapter) -> None:
 
 def draw_legend(axes: Axes) -> None:
     """What the colours mean, in a line at the foot."""
-    x = FIRST
+    x = COLUMNS[0]
     for job, text in JOBS.items():
         shape = FancyBboxPatch(
             (x, 0.17), 0.2, 0.2, boxstyle="round,pad=0,rounding_size=0.04", facecolor=COLOURS[job],
@@ -143,26 +129,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--png", default="docs/images/workflow.png", help="picture to write")
     args = parser.parse_args()
-    titles = {
-        TOP: "From pages to prompts (section 4)",
-        MIDDLE: "Apprenticeship learning (sections 3 and 4)",
-        BOTTOM: "Evaluation on unseen subjects (section 5)",
-    }
     with plt.rc_context(RC):
         figure = plt.figure(figsize=(11.7, 7.6))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(0, 11.7), ylim=(0, 7.6))
         axes.axis("off")
-        for y, text in titles.items():
-            axes.text(FIRST, y + HEIGHT + 0.2, text, fontsize=11, color=GREY, va="center")
-        for chapter in CHAPTERS.values():
-            draw_box(axes, chapter)
+        for y, text in zip(ROWS, HEADINGS, strict=True):
+            axes.text(COLUMNS[0], y + HEIGHT + 0.2, text, fontsize=11, color=GREY, va="center")
+        for box in BOXES:
+            draw_box(axes, box)
         for path in PATHS:
             for first, second in pairwise(path):
-                connect(axes, CHAPTERS[first], CHAPTERS[second])
+                connect(axes, first, second)
         # The apprentice draws the benchmark: down and to the right.
-        start = (CHAPTERS["apprentice"].x + WIDTH, MIDDLE + 0.15)
-        arrow(axes, start, (CHAPTERS["generations"].x + 0.7, BOTTOM + HEIGHT), -0.3)
+        arrow(axes, (COLUMNS[0] + WIDTH, ROWS[1] + 0.15), (COLUMNS[1] + 0.7, ROWS[2] + HEIGHT), -0.3)
         draw_legend(axes)
         save(figure, args.png)
 

@@ -21,7 +21,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from suti.arguments import parser
-from suti.batched.memory import experts_at_once
+from suti.batched.memory import fit_machine
 from suti.compute import autocast, prepare
 from suti.config.load import load_config
 from suti.config.schema import Config, Experts
@@ -200,7 +200,8 @@ def main() -> None:
         if name.startswith(PLAIN):
             samples, rows = one_by_one(tasks, base, settings, config)
         else:
-            count = experts_at_once("auto", base, fine_tuning(settings), config.compute, training_set(tasks[0], base))
+            like = training_set(tasks[0], base)
+            count = fit_machine("auto", settings.batch_size, base, fine_tuning(settings), config.compute, like).experts
             results = []
             for first in range(0, len(tasks), count):
                 group = tasks[first : first + count]

@@ -10,16 +10,13 @@ the weights go to ``--kept``, and an expert that is in the cache but not there i
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-
-from tqdm.auto import tqdm
 
 from suti import tables
 from suti.arguments import parser
 from suti.batched.keeping import is_kept
-from suti.batched.memory import experts_at_once
-from suti.compute import precision, prepare
+from suti.batched.memory import fit_machine
+from suti.compute import compiled, precision, prepare, uncompiled
 from suti.digests import code_digest, model_digest
 from suti.experts import (
     ExpertTask,
@@ -34,6 +31,7 @@ from suti.io.shard_index import ShardIndex
 from suti.io.shards import encode_png, write_shard
 from suti.models.base import load_base
 from suti.models.encoders import load_text_image_encoder
+from suti.progress import GroupBar
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -96,20 +94,22 @@ def main() -> None:
     if pending:  # a shard that the cache knows needs no models
         base = load_base(s["models.base"]).to(device)
         clip = load_text_image_encoder(s["filtering.encoder"], s.compute)
-        count = experts_at_once(
-            s.experts.experts_at_once, base, fine_tuning(s.experts), s.compute, training_set(pending[0][0], base)
-        )
-        start = time.perf_counter()
-        progress = tqdm(desc=f"experts, {count} at once", total=len(tasks), initial=len(results), unit="expert")
-        for first in range(0, len(pending), count):
-            group = pending[first : first + count]
-            done = run_experts(*zip(*group, strict=True), base, clip, s.experts, s.compute, s.seed, kept)
-            for (_, address), result in zip(group, done, strict=True):
-                write_cached(args.cache, address, result)
-                results[address] = result
-            hour = 3600 * (first + len(group)) / (time.perf_counter() - start)
-            progress.set_postfix_str(f"{hour:.0f} experts/h", refresh=False)
-            progress.update(len(group))
+        like = training_set(pending[0][0], base)
+        wanted = s.experts.experts_at_once, s.experts.micro_batch
+        fit = fit_machine(*wanted, base, fine_tuning(s.experts), s.compute, like)
+        count = min(fit.experts, len(pending))
+        progress = GroupBar("experts", len(tasks), len(results), desc=f"experts, {count} at once")
+        with compiled(base.unet, s.compute):
+            for first in range(0, len(pending), count):
+                group = pending[first : first + count]
+                with uncompiled(s.compute, len(group) < count):  # the last group: smaller, and there is one of it
+                    done = run_experts(
+                        *zip(*group, strict=True), base, clip, s.experts, s.compute, s.seed, kept, fit.micro_batch
+                    )
+                for (_, address), result in zip(group, done, strict=True):
+                    write_cached(args.cache, address, result)
+                    results[address] = result
+                progress.update(len(group))
         progress.close()
     ordered = [results[address] for address in addresses]
     write_shard(args.samples, ((f"{sid}.png", encode_png(image)) for r in ordered for sid, image in r.samples))

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
 from suti.config.schema import Compute
+from suti.devices import pick_device
 
 
 def prepare(compute: Compute) -> torch.device:
     """Set the number of threads, ask for deterministic kernels, and return the device to use.
 
     Raises:
-        RuntimeError: the configuration asks for CUDA and there is none.
+        RuntimeError: the configuration asks for a GPU that is not there.
     """
     torch.set_num_threads(compute.threads)
-    available = torch.cuda.is_available()
-    if compute.device == "cuda" and not available:
-        raise RuntimeError("compute.device: cuda, but torch sees no CUDA device; set it to auto or cpu")
-    device = torch.device("cuda" if available and compute.device != "cpu" else "cpu")
+    device = pick_device(compute)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
@@ -37,3 +38,34 @@ def precision(compute: Compute, device: torch.device) -> str:
 def autocast(compute: Compute, device: torch.device) -> AbstractContextManager[None]:
     """Autocast to the configured precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision(compute, device) == "bf16")
+
+
+@contextmanager
+def compiled(network: torch.nn.Module, compute: Compute) -> Iterator[None]:
+    """Calls of a network go through ``torch.compile``, if the configuration asks for it; as before on leaving.
+
+    Shapes are static: every new shape of the inputs, or of the trained tensors inside, compiles anew.
+
+    Raises:
+        RuntimeError: there is no C++ compiler.
+    """
+    if not compute.compile:
+        yield
+        return
+    if next(network.parameters()).device.type == "cpu" and not has_compiler():
+        raise RuntimeError("compute.compile: true, but there is no C++ compiler; install g++, or set it to false")
+    network.compile(dynamic=False)
+    try:
+        yield
+    finally:
+        del network._compiled_call_impl  # the class's own is None; PyTorch has no other way back
+
+
+def has_compiler() -> bool:
+    """Whether there is a C++ compiler that ``torch.compile`` finds."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))
+
+
+def uncompiled(compute: Compute, when: bool) -> AbstractContextManager[None]:
+    """Calls of a compiled network run as they are written, if ``when``: for shapes that are not worth compiling."""
+    return torch.compiler.set_stance("force_eager") if compute.compile and when else nullcontext()

@@ -59,7 +59,7 @@ def expert_address(task: ExpertTask, settings: Experts, context: dict[str, Any])
         context: seed, hashes of base and scoring CLIP, code version, precision.
     """
     digest = hashlib.blake2b(digest_size=16)
-    chosen = settings.model_dump(mode="json", exclude={"shards", "keep", "experts_at_once"})
+    chosen = settings.model_dump(mode="json", exclude={"shards", "keep", "experts_at_once", "micro_batch"})
     digest.update(json.dumps([task.subject_id, task.texts, task.prompts, chosen, context], sort_keys=True).encode())
     for image in task.images:
         digest.update(hashlib.sha256(image).digest())
@@ -87,6 +87,7 @@ def run_experts(
     compute: Compute,
     seed: int,
     kept: Path | None = None,
+    micro_batch: int | None = None,
 ) -> list[ExpertResult]:
     """Train the experts of all tasks at once (Eq. 4), draw their prompts by DDPM with guidance, score (Eq. 6).
 
@@ -96,19 +97,20 @@ def run_experts(
     Args:
         addresses: content address of each expert (``expert_address``).
         kept: folder to save the trained weights in; None discards them.
+        micro_batch: images of an expert in one pass (``suti.batched.memory.fit_machine``); None takes all of a step.
     """
     tuning = fine_tuning(settings)
     data = [training_set(task, base) for task in tasks]
     drawn = [[(pid, p, i) for pid, p in task.prompts for i in range(settings.samples_per_prompt)] for task in tasks]
     generators = [torch_generator(seed, "expert", task.subject_id) for task in tasks]
     with stacked_unet(base, tuning, generators, compute) as parameters:
-        losses = train_experts(base, parameters, data, generators, tuning, compute)
+        losses = train_experts(base, parameters, data, generators, tuning, compute, micro_batch)
         drawn = [asked if math.isfinite(loss) else [] for asked, loss in zip(drawn, losses, strict=True)]
         wanted = [
             [(prompt, torch_generator(seed, "sample", task.subject_id, pid, i)) for pid, prompt, i in asked]
             for task, asked in zip(tasks, drawn, strict=True)
         ]
-        images = draw_experts(base, wanted, settings, compute)
+        images = draw_experts(base, wanted, settings, compute, micro_batch)
         for number, task in enumerate(tasks):
             if kept is not None and math.isfinite(losses[number]):
                 save_expert(kept, task.subject_id, addresses[number], base, tuning, parameters.of_expert(number))

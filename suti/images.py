@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}  # their usual names, for choosing files
 BYTES_PER_PIXEL = 8  # 16-bit RGBA without compression: no honest file is larger than this times its pixels
 
 Reason = Literal["broken", "too_large"]

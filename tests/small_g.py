@@ -50,11 +50,11 @@ def write_g(folder: Path) -> None:
     scores = pd.DataFrame(samples, columns=["sample_id", "subject_id", "prompt"])
     scores["prompt_id"], scores["expert_id"] = scores["sample_id"], "e"
     scores["clip_sample"], scores["clip_demonstration"], scores["delta"] = 0.3, 0.2, 0.1
-    tables.write(scores, folder / "scores.parquet", "scores")
-    tables.write(scores, folder / "filtered.parquet", "filtered")
+    tables.write(folder / "scores.parquet", "scores", scores)
+    tables.write(folder / "filtered.parquet", "filtered", scores[["sample_id", "subject_id", "prompt_id", "delta"]])
     shown = [(s.subject_id, key, text) for s in SUBJECTS for key, text in s.demonstrations]
     frame = pd.DataFrame(shown, columns=["subject_id", "image_id", "text"])
-    tables.write(frame, folder / "demonstrations.parquet", "demonstrations")
+    tables.write(folder / "demonstrations.parquet", "demonstrations", frame)
     write_shard(folder / "samples.tar", [(f"{k}.png", encode_png(PICTURES[k])) for k, _, _ in samples])
     write_shard(folder / "images.tar", [(f"{k}.png", encode_png(PICTURES[k])) for _, k, _ in shown])
 
@@ -70,5 +70,5 @@ def train_by_script(folder: Path, name: str, **changes) -> subprocess.CompletedP
         [sys.executable, "scripts/train_apprentice.py", *files, "--checkpoints", str(folder / f".{name}"),
          "--out-dir", str(folder / name), "--settings", json.dumps(settings)],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-        timeout=600,
+        timeout=3600,
     )  # fmt: skip

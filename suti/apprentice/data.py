@@ -162,7 +162,9 @@ def hold_out(subjects: Sequence[Subject], share: float, seed: int) -> tuple[list
 
     Who is kept depends on a hash of the subject, so G at another lambda keeps nearly the same ones.
     """
-    count = min(len(subjects) - 1, max(1, round(share * len(subjects)))) if share and subjects else 0
+    if not share or not subjects:
+        return list(subjects), []
+    count = min(len(subjects) - 1, max(1, round(share * len(subjects))))
     order = sorted(subjects, key=lambda s: stable_hash(seed, "apprentice", "held out", s.subject_id))
     kept = {s.subject_id for s in order[:count]}
     return [s for s in subjects if s.subject_id not in kept], order[:count]

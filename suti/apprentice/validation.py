@@ -6,7 +6,7 @@ between right and wrong opens long before samples show the subject.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -66,7 +66,7 @@ def fixed_views(
 
 
 @contextmanager
-def averaged_weights(trainer: Trainer):
+def averaged_weights(trainer: Trainer) -> Iterator[None]:
     """The trainer's network with its averaged weights, in evaluation mode; as before on leaving, to the bit."""
     trainer.ema.store(trainer.unet.parameters())
     trainer.ema.copy_to(trainer.unet.parameters())

@@ -1,7 +1,9 @@
-"""How many experts to train at once: as many as free memory holds, up to where the hardware gains no more."""
+"""How many experts to train at once, and how many images of each in one pass: what free memory holds."""
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,32 +19,95 @@ from suti.models.base import BaseModel
 ROWS = {"cpu": 64, "cuda": 256}  # rows of a forward pass beyond which an expert gets no cheaper
 EXPERTS = 32  # nor beyond so many experts, for a killed group is trained anew
 SHARE = 0.4  # of free memory: another job may start beside this one
+ORDERED = 0.8  # of free memory, where the number of experts is an order
 OVERHEAD = 1.5  # of backward's own tensors over those that forward saves
 BYTES_A_NUMBER = 16  # master, rounded copy, gradient, and what the optimiser holds while it moves them
 
 
-def experts_at_once(
-    setting: int | Literal["auto"], base: BaseModel, settings: FineTuning, compute: Compute, like: TrainingSet
-) -> int:
-    """Number of experts that share a forward pass.
+@dataclass(frozen=True)
+class Fit:
+    """What one forward pass holds.
+
+    Attributes:
+        experts: K, experts that share the pass.
+        micro_batch: images of each expert in it, at most ``experts.batch_size``.
+    """
+
+    experts: int
+    micro_batch: int
+
+
+def fit_machine(
+    experts: int | Literal["auto"],
+    micro_batch: int | Literal["auto"],
+    base: BaseModel,
+    settings: FineTuning,
+    compute: Compute,
+    like: TrainingSet,
+) -> Fit:
+    """Number of experts that share a forward pass, and of each one's images in it.
+
+    ``auto`` measures an expert's memory by a forward pass and reads how much is free. It takes a step's images whole
+    and as many experts as fit, up to where more rows bring nothing. What counts is the rows of a pass, whosever they
+    are, so a pass takes fewer images of each only where not even one expert fits otherwise.
 
     Args:
-        setting: ``experts.experts_at_once``. A number is taken as it is; ``auto`` measures an expert's memory by a
-            forward pass, reads how much is free, and stops where more rows bring nothing.
+        experts: ``experts.experts_at_once``. A number is kept; ``auto`` images give way to it.
+        micro_batch: ``experts.micro_batch``. A number is kept, up to ``experts.batch_size``.
         like: a subject, for its shapes.
+
+    Warns:
+        RuntimeWarning: what was ordered does not fit into free memory even in the smallest pass.
     """
     if settings.method == "full" and unstackable(base.unet, settings.frozen):
-        return 1
-    if setting != "auto":
-        return setting
-    most = min(EXPERTS, ROWS.get(base.device.type, 64) // settings.batch_size)
-    return max(1, min(most, int(SHARE * free_memory(base.device) / expert_memory(base, settings, compute, like))))
+        experts = 1  # its tensors cannot be stacked, however much memory there is
+    free = free_memory(base.device)
+    sizes = _divisors(settings.batch_size) if micro_batch == "auto" else [min(micro_batch, settings.batch_size)]
+    first, further = expert_memory(base, settings, compute, like)
+    held = 0.0
+    for size in sizes:
+        held = first + (size - 1) * further
+        if experts == "auto":
+            most = min(EXPERTS, max(1, ROWS.get(base.device.type, 64) // size))
+            if (count := min(most, int(SHARE * free / held))) > 0:
+                return Fit(count, size)
+        elif experts * held <= ORDERED * free:
+            return Fit(experts, size)
+    wanted = 1 if experts == "auto" else experts
+    if wanted * held > ORDERED * free:
+        warnings.warn(_complaint(wanted, sizes[-1], held, free, settings), RuntimeWarning, stacklevel=2)
+    return Fit(wanted, sizes[-1])
 
 
-def expert_memory(base: BaseModel, settings: FineTuning, compute: Compute, like: TrainingSet) -> float:
-    """Bytes that one more expert takes in training: what two save for the backward pass, less what one does."""
-    one, two = (_saved(base, settings, compute, like, experts) for experts in (1, 2))
-    return two - one
+def _complaint(experts: int, size: int, held: float, free: float, settings: FineTuning) -> str:
+    fewer = int(ORDERED * free / held)
+    cure = f"set it to auto, or to {fewer} or less" if fewer else "free memory, take a larger machine or smaller base"
+    if size > 1:
+        cure += ", or set experts.micro_batch to auto"
+    elif not fewer and settings.method == "full":
+        cure += ", or set experts.method to lora"
+    return (
+        f"experts.experts_at_once: {experts} needs about {experts * held / 1e9:.2f} GB with {size} images of each in "
+        f"a pass, but {free / 1e9:.2f} GB are free; {cure}"
+    )
+
+
+def _divisors(number: int) -> list[int]:
+    """Divisors, the largest first: passes of a step are then of one size."""
+    return [size for size in range(number, 0, -1) if number % size == 0]
+
+
+def expert_memory(base: BaseModel, settings: FineTuning, compute: Compute, like: TrainingSet) -> tuple[float, float]:
+    """Bytes that one more expert takes in training, with one image in the pass, and that each further image takes.
+
+    Measured by forward passes of one and two rows, which fit where more would not.
+    """
+    one = replace(settings, batch_size=1)
+    alone = _saved(base, one, compute, like, 1)
+    further = _saved(base, replace(settings, batch_size=2), compute, like, 1) - alone
+    if settings.method == "full" and unstackable(base.unet, settings.frozen):
+        return alone, further
+    return _saved(base, one, compute, like, 2) - alone, further
 
 
 def free_memory(device: torch.device) -> int:
@@ -54,7 +119,10 @@ def free_memory(device: torch.device) -> int:
     free = int(fields["MemAvailable"].split()[0]) * 1024
     group = Path("/sys/fs/cgroup")
     try:
-        return min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+        taken = int((group / "memory.current").read_text())
+        counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        # Files that were read stay in memory until someone else wants it: they count as taken, but are free.
+        return min(free, int((group / "memory.max").read_text()) - taken + int(counts.get("inactive_file", 0)))
     except (OSError, ValueError):  # no such group, or one without a limit
         return free
 

@@ -17,7 +17,11 @@ Wanted = tuple[str, torch.Generator]
 
 
 def draw_experts(
-    base: BaseModel, wanted: Sequence[Sequence[Wanted]], settings: Experts, compute: Compute
+    base: BaseModel,
+    wanted: Sequence[Sequence[Wanted]],
+    settings: Experts,
+    compute: Compute,
+    micro_batch: int | None = None,
 ) -> list[np.ndarray]:
     """Draw each expert's prompts.
 
@@ -25,6 +29,8 @@ def draw_experts(
         base: the base, inside ``suti.batched.training.stacked_unet``, K experts trained.
         wanted: for each of the K experts the prompts, each with a generator of its own; any number, also none.
             Shorter lists are filled up with rows that are drawn and thrown away.
+        micro_batch: images of an expert in a training pass, which say how many prompts a pass here takes; None takes
+            ``settings.batch_size``.
 
     Returns:
         For each expert uint8 ``(N, H, W, 3)``, one picture a prompt.
@@ -32,10 +38,11 @@ def draw_experts(
     side = base.image_size
     drawn: list[list[np.ndarray]] = [[np.zeros((0, side, side, 3), np.uint8)] for _ in wanted]
     longest = max(map(len, wanted))
-    columns = 2 * settings.batch_size  # without gradients a row needs a small part of a training row's memory
+    most = 2 * (micro_batch or settings.batch_size)  # without gradients a row needs little of its memory
+    passes = -(-longest // most)
+    columns = -(-longest // passes) if passes else 1  # equal passes, as each shape is compiled by itself
     for start in range(0, longest, columns):
-        stop = min(start + columns, longest)
-        padded = [part for prompts in wanted for part in _padded(prompts[start:stop], stop - start)]
+        padded = [part for prompts in wanted for part in _padded(prompts[start : start + columns], columns)]
         with autocast(compute, base.device):
             images = draw(
                 base, [prompt for prompt, _ in padded], Demonstrations(), [generator for _, generator in padded],
@@ -43,8 +50,8 @@ def draw_experts(
                 experts=len(wanted),
             )  # fmt: skip
         for expert, prompts in enumerate(wanted):
-            first = expert * (stop - start)
-            drawn[expert].append(images[first : first + len(prompts[start:stop])])
+            first = expert * columns
+            drawn[expert].append(images[first : first + len(prompts[start : start + columns])])
     return [np.concatenate(parts) for parts in drawn]
 
 

@@ -48,6 +48,7 @@ def train_experts(
     generators: Sequence[torch.Generator],
     settings: FineTuning,
     compute: Compute,
+    micro_batch: int | None = None,
 ) -> list[float]:
     """Train K experts in place.
 
@@ -59,6 +60,8 @@ def train_experts(
         parameters: what ``stacked_unet`` yielded.
         subjects: K subjects' pictures and texts.
         generators: those given to ``stacked_unet``; each has drawn its expert's start and draws on.
+        micro_batch: images of an expert in one pass; None takes a step's images in one. Gradients of a step's passes
+            are summed, and what is drawn does not depend on it, so the result is the same up to rounding.
 
     Returns:
         For each expert the mean loss of the last tenth of the steps; not finite if it diverged, in a loss or in a
@@ -79,16 +82,20 @@ def train_experts(
             picks.append(start + torch.randint(size, (rows,), generator=draw))
             noises.append(torch.randn((rows, *x_start.shape[1:]), generator=draw))
             times.append(torch.randint(total, (rows,), generator=draw))
-        pick = torch.cat(picks).to(device)
-        condition = text[pick]
-        with autocast(compute, device):
-            losses = denoising_loss(
-                lambda x, t, c=condition: base.unet(x, t, c, return_dict=False)[0],
-                base.scheduler, x_start[pick], torch.cat(noises).to(device), torch.cat(times).to(device),
-            ).view(count, rows).mean(1)  # fmt: skip
-        losses.sum().backward()
+        drawn = [torch.stack(parts).to(device) for parts in (picks, noises, times)]
+        step = torch.zeros(count, device=device)
+        for part in zip(*(tensor.split(micro_batch or rows, 1) for tensor in drawn), strict=True):
+            pick, noise, timesteps = (tensor.flatten(0, 1) for tensor in part)
+            condition = text[pick]
+            with autocast(compute, device):
+                losses = denoising_loss(
+                    lambda x, t, c=condition: base.unet(x, t, c, return_dict=False)[0],
+                    base.scheduler, x_start[pick], noise, timesteps,
+                ).view(count, -1).sum(1) / rows  # fmt: skip
+            losses.sum().backward()
+            step += losses.detach()
         optimizer.step()
-        history.append(losses.detach())
+        history.append(step)
     base.unet.eval()
     return _summary(torch.stack(history), parameters.finite())
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
-from PIL.PngImagePlugin import PngInfo
+from tqdm import tqdm
 
+from suti import studio
 from suti.cli.config import read
-from suti.config.schema import Compute, Config
-from suti.images import FORMATS, BadImage, read_image
-from suti.io.atomic import atomic_path
-from suti.seeds import torch_generator
+from suti.config.schema import Config
+from suti.images import FORMATS, SUFFIXES, BadImage, read_image
 
 DESCRIPTION = """
 Draw the subject of a folder of pictures in new scenes.
 
 DIR holds a few pictures of one subject. Each picture has a short text that says what it shows: the file
 PICTURE.txt beside PICTURE.jpg, else --text, else the folder's name ("red_backpack" reads as "red backpack").
+With --caption, models.captioner writes and prints the text of each picture that has no PICTURE.txt.
 The apprentice looks at the pictures while it draws; nothing is fine-tuned. Pictures are taken by name order.
 """
 
@@ -34,6 +33,9 @@ examples:
     suti generate --demonstrations photos/red_backpack --text "a red backpack" --images 3 --out sheet.png \\
         --prompt "a red backpack in the snow" --prompt "a painting of a red backpack"
 
+  texts suggested by the captioner (to change one, write it to PICTURE.txt):
+    suti generate --demonstrations photos/red_backpack --caption --prompt "a red backpack on a beach" --out x.png
+
   another apprentice of the lambda ablation, stronger guidance, another draw:
     suti generate --demonstrations photos/red_backpack --prompt "a red backpack on a beach" --out beach.png \\
         --model results/apprentice/none --guidance-scale 6 --seed 1
@@ -42,8 +44,8 @@ examples:
     suti generate --configfile configs/sd15.yaml --demonstrations photos/dog --prompt "a dog" --out x.png
 
 The same seed, prompt and pictures give the same file. How it was drawn is kept in the PNG (key "suti").
+The subject is encoded once for all prompts.
 """
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 GAP = 4
 """Pixels between the pictures of a sheet."""
 
@@ -69,7 +71,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="what to draw; may be given several times",
     )
     add("--out", type=Path, required=True, metavar="FILE.png", help="picture, or sheet if there are several")
-    add("--text", help="text of the pictures that have no .txt beside them")
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument("--text", help="text of the pictures that have no .txt beside them")
+    words.add_argument("--caption", action="store_true", help="let models.captioner write the missing texts")
     add(
         "--count",
         type=_positive,
@@ -86,7 +90,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--guidance-scale",
         type=_scale,
         metavar="W",
-        help="guidance weight (default: evaluation.guidance_scale)",
+        help="guidance weight of the prompt (default: evaluation.guidance_scale)",
+    )
+    add(
+        "--demonstration-guidance-scale",
+        type=_scale,
+        metavar="W",
+        help="guidance weight of the pictures (default: evaluation.demonstration_guidance_scale)",
     )
     add("--steps", type=_positive, metavar="N", help="DDPM steps (default: evaluation.num_inference_steps)")
     add("--seed", type=int, help="number of the draw (default: seed of the configuration)")
@@ -113,58 +123,59 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--out: {str(options.out)!r}, expected a name that ends in .png")
     if any(not prompt.strip() for prompt in options.prompt):
         raise ValueError("--prompt: empty, expected what to draw, e.g. 'a red backpack on a beach'")
-    folder = model_folder(options.model, config)
-    demonstrations = read_demonstrations(
+    folder = studio.model_folder(options.model, config)
+    files, demonstrations = read_demonstrations(
         options.demonstrations,
         options.text,
         count=options.count or config.evaluation.demonstrations,
         max_pixels=config.pages.max_pixels,
     )
-    scale = config.evaluation.guidance_scale if options.guidance_scale is None else options.guidance_scale
+    if options.caption:
+        demonstrations = _captioned(files, demonstrations, config)
+    wish = studio.Wish(
+        prompt="",
+        guidance_scale=_first(options.guidance_scale, config.evaluation.guidance_scale),
+        demonstration_guidance_scale=_first(
+            options.demonstration_guidance_scale, config.evaluation.demonstration_guidance_scale
+        ),
+        num_inference_steps=options.steps or config.evaluation.num_inference_steps,
+        dynamic_thresholding=config.evaluation.dynamic_thresholding,
+        seed=config.seed if options.seed is None else options.seed,
+        upscale=options.upscale,
+    )
+    spec = config.models.super_resolution if options.upscale else None
+    enlarge = studio.load_upscaler(spec, config.compute) if spec else None
+    models = studio.Studio(studio.load_pipeline(folder, config.compute), enlarge)
+    rows: list[list[Image.Image]] = []
+    steps = len(options.prompt) * options.images * wish.num_inference_steps
+    with tqdm(total=steps, desc="drawing", unit="step", disable=None, leave=False) as bar:  # None: terminals only
+        for prompt in options.prompt:
+            wished = replace(wish, prompt=prompt)
+            drawn = [models.draw(wished, demonstrations, n, lambda _: bar.update()) for n in range(options.images)]
+            rows.append([Image.fromarray(picture) for picture in drawn])
     settings = {
         "model": str(folder),
         "prompts": options.prompt,
         "texts": [text for _, text in demonstrations],
-        "guidance_scale": scale,
-        "dynamic_thresholding": config.evaluation.dynamic_thresholding,
-        "num_inference_steps": options.steps or config.evaluation.num_inference_steps,
-        "seed": config.seed if options.seed is None else options.seed,
+        **wish.sampling(),
+        "seed": wish.seed,
+        "super_resolution": spec,
     }
-    spec = config.models.super_resolution if options.upscale else None
-    settings["super_resolution"] = spec
-    enlarge = load_upscaler(spec, config.compute) if spec else None
-    pipeline = load_pipeline(folder, config.compute)
-    rows = [
-        [_draw(pipeline, enlarge, prompt, demonstrations, settings, index) for index in range(options.images)]
-        for prompt in options.prompt
-    ]
     pictures = [picture for row in rows for picture in row]
     whole = pictures[0] if len(pictures) == 1 else sheet(rows, options.prompt)
-    note = PngInfo()
-    note.add_itxt("suti", json.dumps(settings, ensure_ascii=False))
-    with atomic_path(options.out) as part:
-        whole.save(part, format="PNG", pnginfo=note)
+    studio.save_png(options.out, whole, settings)
     print(f"{options.out.resolve()}: {len(pictures)} of {pictures[0].width} x {pictures[0].height} pixels")
     return 0
 
 
-def model_folder(chosen: Path | None, config: Config) -> Path:
-    """The apprentice's folder: ``chosen``, else the one that the configuration's run makes.
-
-    Raises:
-        ValueError: there is none, with the remedy.
-    """
-    folder = chosen or Path(config.results) / "apprentice" / config.filtering.default
-    if (folder / "model_index.json").is_file():
-        return folder
-    if chosen is not None:
-        seen = "no such folder" if not folder.exists() else "no model_index.json in it"
-        raise ValueError(f"--model: {folder}: {seen}; expected an apprentice, e.g. {config.results}/apprentice/none")
-    raise ValueError(f"{folder}: no apprentice there yet; train it with `make run`, or name another with --model")
+def _first(option: float | None, setting: float | None) -> float | None:
+    return setting if option is None else option
 
 
-def read_demonstrations(folder: Path, text: str | None, count: int, max_pixels: int) -> list[Demonstration]:
-    """The first ``count`` pictures of a folder, RGB, each with its text.
+def read_demonstrations(
+    folder: Path, text: str | None, count: int, max_pixels: int
+) -> tuple[list[Path], list[Demonstration]]:
+    """The first ``count`` picture files of a folder, and their pictures, RGB, each with its text.
 
     Raises:
         ValueError: no folder, no picture in it, or one that cannot be decoded (the message names it).
@@ -182,29 +193,31 @@ def read_demonstrations(folder: Path, text: str | None, count: int, max_pixels: 
             picture = Image.fromarray(read_image(file, max_pixels=max_pixels))
         except BadImage as error:
             raise ValueError(f"--demonstrations: {file}: {error}; replace or remove it") from None
-        note = file.with_suffix(".txt")
-        words = " ".join(note.read_text(encoding="utf-8", errors="replace").split()) if note.is_file() else ""
-        result.append((picture, words or text or spoken))
+        result.append((picture, _note(file) or text or spoken))
+    return files[:count], result
+
+
+def _note(file: Path) -> str:
+    """The text beside a picture, or an empty string."""
+    note = file.with_suffix(".txt")
+    return " ".join(note.read_text(encoding="utf-8", errors="replace").split()) if note.is_file() else ""
+
+
+def _captioned(files: list[Path], demonstrations: list[Demonstration], config: Config) -> list[Demonstration]:
+    """Demonstrations with the captioner's words where no text lies beside a picture; each is printed."""
+    bare = [number for number, file in enumerate(files) if not _note(file)]
+    result = list(demonstrations)
+    if not bare:
+        return result
+    captioner = studio.load_captioner(config.models.captioner, config.compute)
+    words = captioner.caption(
+        [np.asarray(result[number][0]) for number in bare], max_new_tokens=config.captions.max_new_tokens
+    )
+    for number, text in zip(bare, words, strict=True):
+        picture, fallback = result[number]
+        result[number] = (picture, text or fallback)
+        print(f"{files[number].name}: {text or fallback}")
     return result
-
-
-def load_pipeline(folder: Path, compute: Compute) -> Any:
-    """The apprentice as a pipeline, on the configured device."""
-    import torch
-
-    from suti.models.pipeline import SuTIPipeline
-
-    torch.set_num_threads(compute.threads)
-    pipeline = SuTIPipeline.from_pretrained(str(folder))
-    device = compute.device if compute.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    return pipeline.to(device)
-
-
-def load_upscaler(spec: str, compute: Compute) -> Any:
-    """The super-resolution stage of a folder or hub id."""
-    from suti.models.super_resolution import load_super_resolution
-
-    return load_super_resolution(spec, compute)
 
 
 def sheet(rows: list[list[Image.Image]], labels: list[str]) -> Image.Image:
@@ -222,30 +235,6 @@ def sheet(rows: list[list[Image.Image]], labels: list[str]) -> Image.Image:
         for j, picture in enumerate(row):
             result.paste(picture, (GAP + j * (width + GAP), top + line))
     return result
-
-
-def _draw(
-    pipeline: Any,
-    enlarge: Any,
-    prompt: str,
-    demonstrations: list[Demonstration],
-    settings: dict[str, Any],
-    index: int,
-) -> Image.Image:
-    # keyed by prompt and number, so a prompt's pictures do not depend on what else the command asks for
-    output = pipeline(
-        prompt,
-        demonstrations=demonstrations,
-        num_inference_steps=settings["num_inference_steps"],
-        guidance_scale=settings["guidance_scale"],
-        dynamic_thresholding=settings["dynamic_thresholding"],
-        generator=torch_generator(settings["seed"], "generate", prompt, index),
-    )
-    picture = np.asarray(output.images[0])
-    if enlarge is not None:
-        noise = torch_generator(settings["seed"], "super_resolution", prompt, index)
-        picture = enlarge.upscale(picture[None], [prompt], generator=noise)[0]
-    return Image.fromarray(picture)
 
 
 def _positive(text: str) -> int:

@@ -68,8 +68,9 @@ class Compute(Section):
     """How a process computes. Nothing here changes what is computed, beyond rounding."""
 
     threads: Positive = Field(1, description="CPU threads of one process; two processes of one thread beat one of two")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where models run; auto takes CUDA if there is one")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda|cuda:\d{1,4})$", description="where models run: auto, cpu, cuda, or one GPU such as cuda:1; auto takes a GPU if there is one, and of several the one that the fewest processes hold")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="autocast precision of training and sampling; auto takes bf16 where the hardware computes it, else fp32")
+    compile: bool = Field(False, description="torch.compile the base that experts train and sample; needs a C++ compiler (on a GPU Triton), and a minute or two a job, so it pays only for long shards")
 
 
 class Models(Section):
@@ -175,6 +176,7 @@ class Experts(Section):
     samples_per_prompt: Positive = Field(1, description="samples drawn for each prompt")
     shards: Positive = Field(4, description="jobs; a subject's shard is a stable hash of its id")
     experts_at_once: Positive | Literal["auto"] = Field("auto", description="experts that share a forward pass of the base; auto: as many as free memory allows and the hardware gains from")
+    micro_batch: Positive | Literal["auto"] = Field("auto", description="images of one expert in a pass; gradients of a step's passes are summed, so it changes memory and not the expert; auto: all of a step, fewer where free memory does not hold them")
     keep: bool = Field(False, description="keep the experts' weights below RESULTS/experts/kept (they are discarded otherwise): a LoRA file that diffusers loads, or a UNet folder")
 
 
@@ -276,8 +278,8 @@ class Evaluation(Section):
     demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
     demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
     num_inference_steps: Positive = Field(16, description="DDPM steps")
-    guidance_scale: float = Field(3.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
-    demonstration_guidance_scale: float | None = Field(None, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
+    guidance_scale: float = Field(2.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
+    demonstration_guidance_scale: float | None = Field(4.0, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
     dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
     encoders: dict[Literal["dino", "clip_i", "clip_t"], EncoderSpec] = Field(
         default_factory=lambda: {

@@ -24,7 +24,7 @@ FASTER = 20  # times faster than DreamBooth
 MORE_COPIES = 0.02  # by how much its share of copies may exceed the real pictures'
 LESS_DIVERSE = 0.5  # of the real pictures' diversity that its own must reach
 PREPARATION = ("optimisation_seconds", "encoding_seconds")  # of a subject, before drawing
-LOOKS = {"subject": "subject", "dino": "DINO"}  # the two judges of a subject: probe and DINO
+LOOKS = {"subject": "probe", "dino": "DINO"}  # the two judges of a subject: probe and DINO
 
 
 class NotMeasured(Exception):
@@ -159,7 +159,7 @@ def subject_above_base(e: Evidence) -> Finding:
         figures[m] = {"suti": _mean(suti, m), "base": _mean(base, m), "dreambooth": _mean(dreambooth, m)}
         figures[m] |= {"difference": change.mean, "needed": needed}
         intervals[m] = change
-        words.append(f"{LOOKS[m]} {_mean(suti, m):.3f}, base {_mean(base, m):.3f}: {change}, needed {needed:.3f}")
+        words.append(f"{LOOKS[m]}: {_mean(suti, m):.3f}, base {_mean(base, m):.3f}, {change}, needed {needed:.3f}")
     return Finding(holds, "; ".join(words), figures, intervals, suti)
 
 
@@ -173,7 +173,7 @@ def subject_near_dreambooth(e: Evidence) -> Finding:
         change = intervals[m] = e.change(suti, dreambooth, m)
         holds &= change.mean >= -NEAR
         figures[m] = {"suti": _mean(suti, m), "dreambooth": _mean(dreambooth, m), "difference": change.mean}
-        words.append(f"{LOOKS[m]} {_mean(suti, m):.3f}, DreamBooth {_mean(dreambooth, m):.3f}: {change}")
+        words.append(f"{LOOKS[m]}: {_mean(suti, m):.3f}, DreamBooth {_mean(dreambooth, m):.3f}, {change}")
     figures["dreambooth_steps"] = e.timings.get("dreambooth", {}).get("optimisation_steps")
     return Finding(holds, "; ".join(words), figures, intervals, suti)
 
@@ -185,7 +185,7 @@ def text_kept(e: Evidence) -> Finding:
     suti, base = frames.values()
     change = e.change(suti, base, "text")
     figures = {"suti": _mean(suti, "text"), "base": _mean(base, "text"), "difference": change.mean}
-    ours = f"text {figures['suti']:.3f}, base {figures['base']:.3f}: {change}"
+    ours = f"text {figures['suti']:.3f}, base {figures['base']:.3f}, {change}"
     return Finding(change.mean >= -TEXT, ours, figures, {"text": change}, suti)
 
 
@@ -236,7 +236,7 @@ def rises_with_demonstrations(e: Evidence) -> Finding:
         figures[m] |= {"difference": change.mean, "first_increment": first, "last_increment": last}
         figures[m]["rank_correlation"] = None if np.isnan(rank) else float(rank)
         values = " ".join(f"{mean:.3f}" for mean in means)
-        words.append(f"{m} {values} for {ks[0]} to {ks[-1]}: {change}, first step {first:+.3f}, last step {last:+.3f}")
+        words.append(f"{m} {values} for {ks[0]} to {ks[-1]}, {change}, first step {first:+.3f}, last step {last:+.3f}")
     return Finding(holds, "; ".join(words), figures, intervals, frames[ks[-1]])
 
 
@@ -247,7 +247,7 @@ def dream_suti_above_suti(e: Evidence) -> Finding:
     dream, suti = frames.values()
     change = e.change(dream, suti, "overall")
     figures = {"dream_suti": _mean(dream, "overall"), "suti": _mean(suti, "overall"), "difference": change.mean}
-    ours = f"overall {figures['dream_suti']:.3f}, SuTI {figures['suti']:.3f}: {change}"
+    ours = f"overall {figures['dream_suti']:.3f}, SuTI {figures['suti']:.3f}, {change}"
     return Finding(change.low > 0, ours, figures, {"overall": change}, suti)
 
 
@@ -284,12 +284,12 @@ def faster(e: Evidence) -> Finding:
         figures |= {"cpu_ratio": cpu.mean, "cpu_seconds_to_first_images": processor}
         intervals["cpu_ratio"] = cpu
         words.append(f"by processor time {cpu.mean:.1f} times")
-    counts = [{record["by_subject"][s]["images"] for s in subjects} for record in records]
-    if counts[0] == counts[1]:
+    images = [[record["by_subject"][s]["images"] for s in subjects] for record in records]
+    if images[0] == images[1]:
         whole, seconds = _ratio(e, suti, dreambooth, subjects, (*PREPARATION, "sampling_seconds"))
         figures |= {"whole_subject_ratio": whole.mean, "seconds_whole_subject": seconds}
         intervals["whole_subject_ratio"] = whole
-        words.append(f"a whole subject of {max(counts[0])} pictures {whole.mean:.1f} times")
+        words.append(f"a whole subject of {min(images[0])} pictures {whole.mean:.1f} times")
     prompts = [
         {"subject_id": s, "prompt_id": str(p), "image_index": i}
         for s in subjects
@@ -332,7 +332,7 @@ def not_copies(e: Evidence) -> Finding:
         figures[name] = {"suti": _mean(suti, name), "real": _mean(real, name), "threshold": limits[name]}
         figures[name]["difference"] = change.mean
         by = {"copies_dino": "DINO", "copies_pixels": "pixels"}[name]
-        words.append(f"copies by {by} {_mean(suti, name):.3f}, real pictures {_mean(real, name):.3f}: {change}")
+        words.append(f"copies by {by} {_mean(suti, name):.3f}, real pictures {_mean(real, name):.3f}, {change}")
     drawn, true = _mean(suti, "diversity"), _mean(real, "diversity")
     scenes = 1 - _mean(real, "dino")
     figures["diversity"] = {"suti": drawn, "real": true, "real_two_scenes": scenes}
@@ -344,7 +344,7 @@ def not_copies(e: Evidence) -> Finding:
     else:
         holds &= drawn >= LESS_DIVERSE * true
         intervals["diversity"] = Estimate(*interval(_by_subject(suti, real, "diversity"), e.bootstrap, e.seed))
-        words.append(f"diversity {drawn:.3f}, real pictures {true:.3f}: {intervals['diversity']}")
+        words.append(f"diversity {drawn:.3f}, real pictures {true:.3f}, {intervals['diversity']}")
     return Finding(holds, "; ".join(words), figures, intervals, suti)
 
 

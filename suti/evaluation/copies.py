@@ -20,7 +20,7 @@ QUANTILE = 0.99  # of the real pictures' largest similarities: above it is a cop
 COPIES = {"copies_dino": "nearest_dino", "copies_pixels": "nearest_pixels"}
 COPY_RULE = (
     f"a picture is a copy if its largest similarity to a demonstration or reference of its subject exceeds the "
-    f"{QUANTILE:.0%} quantile, over the real pictures, of their largest similarity to the others of their subject"
+    f"{100 * QUANTILE:g} % quantile, over the real pictures, of their largest similarity to the others of their subject"
 )
 SIZE = 32  # pixels a side at which pictures are compared pixel by pixel
 SHIFT = 3  # pixels by which one may be moved against the other, each way

@@ -14,9 +14,10 @@ from suti.figures.style import GREEN, GREY, INK, LIGHT, RC, VERMILION
 
 VERDICT = {True: "holds", False: "does not hold", None: "undecided"}
 COLOUR = {True: GREEN, False: VERMILION, None: GREY}
-WIDTHS = {"number": 4, "claim": 44, "ours": 76, "holds": 14}  # characters
+WIDTHS = {"number": 4, "claim": 42, "ours": 72, "holds": 14}  # of the columns
+LETTERS = 1.1  # of an average text in one unit of width
 NOTE = (
-    "Mean scores and paired differences [95 % bootstrap interval over subjects], each claim decided by one rule "
+    "Mean scores, then paired differences [95 % bootstrap interval over subjects], each claim decided by one rule "
     "(claims.md). Undecided: not run or not measured."
 )
 
@@ -40,7 +41,7 @@ def to_markdown(claims: Sequence[Mapping[str, Any]], title: str = "Claims") -> s
         "",
         "Written from `claims.json`; do not edit. " + NOTE.replace("(claims.md)", "(below)"),
         "",
-        ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) + f", of {len(claims)}.",
+        ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) + f" of {len(claims)} claims.",
         "",
         "| | claim | ours | holds | subjects x prompts |",
         "|---|---|---|---|---|",
@@ -72,14 +73,20 @@ def draw(claims: Sequence[Mapping[str, Any]]) -> Figure:
         ours = "\n".join(
             line
             for part in (claim["ours"] or claim["reason"]).split("; ")
-            for line in textwrap.wrap(part, WIDTHS["ours"], subsequent_indent="  ")
+            for line in textwrap.wrap(part, int(LETTERS * WIDTHS["ours"]), subsequent_indent="  ")
         )
-        cells = [claim["number"], textwrap.fill(claim["statement"], WIDTHS["claim"]), ours, VERDICT[claim["holds"]]]
+        cells = [
+            claim["number"],
+            textwrap.fill(claim["statement"], int(LETTERS * WIDTHS["claim"])),
+            ours,
+            VERDICT[claim["holds"]],
+        ]
         rows.append((cells, COLOUR[claim["holds"]]))
     em, line, gap = 0.083, 0.19, 0.16
     heights = [gap + line * max(cell.count("\n") + 1 for cell in cells) for cells, _ in rows]
     edges = [sum(list(WIDTHS.values())[:i]) for i in range(len(WIDTHS) + 1)]
-    width, height = edges[-1] * em + 0.3, sum(heights) + 1.25
+    note = textwrap.wrap(NOTE, int(edges[-1] * 1.32))
+    width, height = edges[-1] * em + 0.3, sum(heights) + 1.1 + 0.15 * len(note)
     with plt.rc_context(RC):
         fig = plt.figure(figsize=(width, height))
         axes = fig.add_axes((0.15 / width, 0, 1 - 0.3 / width, 1))
@@ -103,5 +110,5 @@ def draw(claims: Sequence[Mapping[str, Any]]) -> Figure:
                 )  # fmt: skip
             y -= tall
         axes.plot((0, edges[-1]), (y, y), color=INK, lw=1.4)
-        axes.text(0, y - 0.09, textwrap.fill(NOTE, int(edges[-1] * 1.2)), va="top", fontsize=8, color=GREY)
+        axes.text(0, y - 0.09, "\n".join(note), va="top", fontsize=8, color=GREY)
     return fig

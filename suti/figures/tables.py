@@ -248,13 +248,14 @@ def copies(runs: Runs, suti_run: str, bootstrap: int, seed: int) -> Table:
         ("Diversity", [("DINO distance", "diversity", True)]),
         ("On", [("subjects", "n_subjects", False), ("images", "n_images", False)]),
     ]
-    limit = ", ".join(f"{name.removeprefix('copies_')} {value:.3f}" for name, value in limits.items())
+    names = {"copies_dino": "DINO", "copies_pixels": "pixels"}
+    limit = ", ".join(f"{names[name]} {value:.3f}" for name, value in limits.items())
     note = (
-        f"A copy: more similar to a demonstration or reference of its subject than {QUANTILE:.0%} of the real "
+        f"A copy: more similar to a demonstration or reference of its subject than {100 * QUANTILE:g} % of the real "
         f"pictures are to the others of theirs ({limit or 'no real pictures'}), so the real pictures' share is about "
-        f"{1 - QUANTILE:.0%} by construction. Diversity: mean distance between the pictures of one prompt; the last "
-        "row is between real pictures of a subject in different scenes, which is more. [95 % bootstrap interval "
-        "over subjects]"
+        f"{100 * (1 - QUANTILE):.0f} % by construction. Diversity: mean distance between pictures of one prompt; the "
+        "last row is between real pictures of a subject in different scenes, which is more. [95 % bootstrap "
+        "interval over subjects]"
     )
     return Table("Copies and diversity", _frame(rows), groups, note)
 

@@ -25,6 +25,7 @@ from transformers import (
 
 from suti import seeds
 from suti.config.schema import Compute, Language
+from suti.devices import pick_device
 from suti.language.backends import BackendError, Message, Unusable, object_of, temperature_of
 from suti.language.parsing import closes
 
@@ -46,8 +47,7 @@ class TransformersBackend:
         self.model = language.model
         self.language = language
         torch.set_num_threads(compute.threads)
-        wants_cuda = compute.device == "cuda" or (compute.device == "auto" and torch.cuda.is_available())
-        self.device = torch.device("cuda" if wants_cuda else "cpu")
+        self.device = pick_device(compute)
         local = language.model.startswith((".", "/", "~", "resources/")) or language.model.count("/") > 1
         if local and not Path(language.model).expanduser().is_dir():
             raise BackendError(f"language.model: no folder {language.model!r}; name an existing folder or a hub id")

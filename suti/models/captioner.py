@@ -12,6 +12,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from suti.config.schema import Compute
+from suti.devices import pick_device
 
 QUESTION = "Describe this picture in one short sentence that starts with the main object."
 
@@ -72,9 +73,8 @@ def load_captioner(spec: str, compute: Compute) -> Captioner:
         )
     name = str(folder) if folder.is_dir() else spec
     torch.set_num_threads(compute.threads)
-    wants_cuda = compute.device == "cuda" or (compute.device == "auto" and torch.cuda.is_available())
-    device = torch.device("cuda" if wants_cuda else "cpu")
-    dtype = torch.bfloat16 if compute.precision == "bf16" and wants_cuda else torch.float32
+    device = pick_device(compute)
+    dtype = torch.bfloat16 if compute.precision == "bf16" and device.type == "cuda" else torch.float32
     try:
         processor = AutoProcessor.from_pretrained(name)
         model = AutoModelForImageTextToText.from_pretrained(name, dtype=dtype)

@@ -23,6 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from suti.config.schema import Compute
+from suti.devices import pick_device
 
 OPEN_CLIP, TRANSFORMERS = "open_clip:", "transformers:"
 LOCAL_DIR, HF_HUB = "local-dir:", "hf-hub:"
@@ -136,12 +137,6 @@ def _unit(features: torch.Tensor) -> np.ndarray:
     return torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
 
 
-def _device(compute: Compute) -> torch.device:
-    if compute.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(compute.device)
-
-
 def _load(spec: str, compute: Compute) -> Encoder:
     if not spec.startswith((OPEN_CLIP, TRANSFORMERS)):
         raise ValueError(f"encoder {spec!r}: unknown form, expected {SPEC_FORMS}")
@@ -149,7 +144,7 @@ def _load(spec: str, compute: Compute) -> Encoder:
     if folder is not None:
         _require_folder(spec, folder, "open_clip_config.json" if spec.startswith(OPEN_CLIP) else "config.json")
     load = _load_open_clip if spec.startswith(OPEN_CLIP) else _load_transformers
-    return load(spec, _device(compute))
+    return load(spec, pick_device(compute))
 
 
 def _require_folder(spec: str, folder: Path, config: str) -> None:

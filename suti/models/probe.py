@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from suti.config.schema import Compute
+from suti.devices import pick_device
 from suti.world.language import PromptTruth, parse
 from suti.world.render import worn_colours
 from suti.world.scenes import Scene
@@ -252,7 +253,5 @@ def load_probe(folder: str | Path, compute: Compute | None = None) -> Probe:
             "set evaluation.probe to null where there is no truth to judge by"
         )
     probe = Probe.from_pretrained(folder, torch_dtype=torch.float32, low_cpu_mem_usage=False)
-    device = compute.device if compute else "cpu"
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = pick_device(compute) if compute else torch.device("cpu")
     return probe.to(device).eval().requires_grad_(False)

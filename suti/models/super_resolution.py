@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from suti.config.schema import Compute
+from suti.devices import pick_device
 from suti.seeds import torch_generator
 
 PATCH = 2
@@ -168,9 +169,7 @@ def load_super_resolution(spec: str, compute: Compute | None = None) -> SuperRes
     Raises:
         FileNotFoundError: the spec looks like a path and no such folder exists (names the remedy).
     """
-    device = compute.device if compute else "cpu"
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = pick_device(compute) if compute else torch.device("cpu")
     folder = Path(spec).expanduser()
     if not folder.is_dir() and (spec.startswith((".", "/", "~", "results/", "resources/")) or spec.count("/") != 1):
         raise FileNotFoundError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from PIL import Image
 
 from suti.apprentice.monitor import Monitor
 from suti.apprentice.validation import averaged_weights, conditions, fixed_views, samples, validation_losses
+from suti.digests import sources
 from tests.small_g import PICTURES, SUBJECTS, run, trainer
 
 READ = PICTURES.__getitem__
@@ -87,6 +89,13 @@ def test_wrong_demonstrations_are_those_of_the_next_subject():
 def test_at_the_start_all_demonstrations_are_alike():
     losses = validation_losses(trainer(), views())
     assert losses["right"] == losses["wrong"] == pytest.approx(losses["none"], rel=1e-6)
+
+
+def test_what_watches_is_no_part_of_the_code_behind_the_weights():
+    root = Path(__file__).parents[2]
+    names = {path.relative_to(root).as_posix() for path in sources("scripts/train_apprentice.py", root)}
+    assert "suti/apprentice/trainer.py" in names and "suti/apprentice/monitor.py" not in names
+    assert not any(name.startswith("suti/figures") for name in names)
 
 
 def test_averaged_weights_are_taken_back():

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,15 +29,6 @@ def inputs(base, rows: int = 4):
     shown = torch.randn(6, channels, side, side, generator=generator)
     timesteps = torch.tensor([0, 10, 500, 999][:rows])
     return x, timesteps, base.encode_text(["a teapot", "a dog"] * (rows // 2)), shown, base.encode_text(["a cat"] * 6)
-
-
-@pytest.fixture
-def one_thread():
-    """Several threads split a sum by its place in memory, which moves the last digit; one thread adds in one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -197,6 +192,34 @@ def unet_input(base):
 
 def base_with(base, unet):
     return dataclasses.replace(base, unet=unet)
+
+
+ELSEWHERE = """
+import sys
+import numpy as np, torch
+from suti.models.pipeline import SuTIPipeline
+folder = sys.argv[1]
+torch.set_num_threads(1)
+pipe = SuTIPipeline.from_pretrained(folder + "/apprentice")
+shown = [(picture, "a cat") for picture in np.load(folder + "/shown.npy")]
+drawn = pipe(["a cat on the beach", "a dog"], shown, num_inference_steps=3, output_type="np",
+             generator=torch.Generator().manual_seed(3)).images
+np.save(folder + "/drawn.npy", drawn)
+"""
+
+
+def test_loaded_in_another_process_it_draws_the_same_pixels(tmp_path, one_thread):
+    base = tiny_base()
+    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
+    pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipe.save_pretrained(tmp_path / "apprentice")
+    shown = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 3), dtype=np.uint8)
+    np.save(tmp_path / "shown.npy", shown)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", ELSEWHERE, str(tmp_path)], check=True, env=environment)
+    drawn = pipe(["a cat on the beach", "a dog"], [(picture, "a cat") for picture in shown], num_inference_steps=3,
+                 output_type="np", generator=torch.Generator().manual_seed(3)).images  # fmt: skip
+    assert np.array_equal(np.load(tmp_path / "drawn.npy"), drawn)
 
 
 def test_a_plain_base_takes_no_demonstrations(tmp_path):

@@ -193,6 +193,17 @@ def test_too_many_parts_are_refused():
         trainer(gradient_accumulation=3)
 
 
+def test_few_texts_are_kept(monkeypatch):
+    now, texts = trainer(), ["a cat", "a dog", "", "a cat", "a teapot"]
+    want = now.encode(texts)
+    monkeypatch.setattr("suti.apprentice.trainer.TEXT_BYTES", 2 * want[0].nbytes)
+    again = trainer()
+    for text in texts:
+        again.encode([text])
+        assert len(again._texts) <= 2
+    assert torch.equal(again.encode(texts), want) and len(again._texts) <= 4
+
+
 def test_it_learns_and_moves_both_kinds_of_layers(tmp_path):
     before = trainer()
     start = {n: p.clone() for n, p in before.unet.named_parameters()}

@@ -48,7 +48,12 @@ def test_show_one_value(project: Path, capsys: pytest.CaptureFixture[str], argum
 
 
 def test_show_a_section_and_a_list(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert yaml.safe_load(shown(capsys, "compute")) == {"threads": 1, "device": "auto", "precision": "auto"}
+    assert yaml.safe_load(shown(capsys, "compute")) == {
+        "threads": 1,
+        "device": "auto",
+        "precision": "auto",
+        "compile": False,
+    }
     assert shown(capsys, "filtering.grid") == "[none, q0.4, q0.8]\n"
     assert shown(capsys, "seed") == "7\n", "config.yaml of the current folder is read"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from suti.cli import generate
+from suti import studio
 from suti.cli.main import main
 
 
@@ -21,6 +22,11 @@ class Apprentice:
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
+        self.encoded: list[list[tuple[Image.Image, str]]] = []
+
+    def encode_subject(self, demonstrations: list[tuple[Image.Image, str]]) -> list[tuple[Image.Image, str]]:
+        self.encoded.append(demonstrations)
+        return demonstrations
 
     def __call__(self, prompt: str, **arguments: Any) -> SimpleNamespace:
         self.calls.append({"prompt": prompt, **arguments})
@@ -42,7 +48,7 @@ def apprentice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Apprentice:
     (folder / "model_index.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     stand_in = Apprentice()
-    monkeypatch.setattr(generate, "load_pipeline", lambda folder, compute: stand_in)
+    monkeypatch.setattr(studio, "load_pipeline", lambda folder, compute: stand_in)
     (tmp_path / "config.yaml").write_text("models: {super_resolution: null}\n")
     return stand_in
 
@@ -53,10 +59,11 @@ def run(*arguments: str, prompt: str = "a red backpack on a beach", out: str = "
 
 
 def test_one_prompt_gives_one_picture(apprentice: Apprentice, tmp_path: Path) -> None:
-    assert run("--guidance-scale", "7.5", "--steps", "3", "--seed", "5") == 0
+    weights = ("--guidance-scale", "7.5", "--demonstration-guidance-scale", "9")
+    assert run(*weights, "--steps", "3", "--seed", "5") == 0
     (call,) = apprentice.calls
     assert call["prompt"] == "a red backpack on a beach"
-    assert (call["guidance_scale"], call["num_inference_steps"]) == (7.5, 3)
+    assert (call["guidance_scale"], call["demonstration_guidance_scale"], call["num_inference_steps"]) == (7.5, 9, 3)
     pictures, texts = zip(*call["demonstrations"], strict=True)
     assert [picture.width for picture in pictures] == [11, 12, 10], "in the order of their names"
     assert all(picture.mode == "RGB" for picture in pictures)
@@ -80,6 +87,35 @@ def test_text_and_count(apprentice: Apprentice) -> None:
     ]
 
 
+def test_the_captioner_writes_missing_texts(
+    apprentice: Apprentice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Captioner:
+        def caption(self, images: list[np.ndarray], max_new_tokens: int) -> list[str]:
+            assert all(image.dtype == np.uint8 and image.ndim == 3 for image in images)
+            return ["a bag in the snow", ""][: len(images)]
+
+    monkeypatch.setattr(studio, "load_captioner", lambda spec, compute: Captioner())
+    assert run("--caption") == 0
+    texts = [text for _, text in apprentice.calls[0]["demonstrations"]]
+    assert texts == ["a bag in the snow", "a red backpack on a table", "red back pack"], "note and name stay"
+    printed = capsys.readouterr().out
+    assert "a.jpg: a bag in the snow\n" in printed
+    assert "b.png" not in printed
+    with pytest.raises(SystemExit):
+        run("--caption", "--text", "a bag")
+
+
+def test_progress_counts_every_step(apprentice: Apprentice, monkeypatch: pytest.MonkeyPatch) -> None:
+    from suti.cli import generate
+
+    totals: list[int] = []
+    monkeypatch.setattr(generate, "tqdm", lambda total, **_: totals.append(total) or nullcontext(SimpleNamespace()))
+    assert run("--prompt", "in snow", "--images", "3", "--steps", "5") == 0
+    assert totals == [2 * 3 * 5]
+    assert all(callable(call["callback"]) for call in apprentice.calls)
+
+
 def test_defaults_come_from_the_configuration(apprentice: Apprentice) -> None:
     text = "evaluation: {guidance_scale: 2, num_inference_steps: 9, demonstrations: 1}\n"
     Path("my.yaml").write_text(text)
@@ -97,7 +133,7 @@ def test_pictures_are_enlarged_if_the_configuration_names_a_stage(
             return images.repeat(2, axis=1).repeat(2, axis=2)
 
     loaded: list[str] = []
-    monkeypatch.setattr(generate, "load_upscaler", lambda spec, compute: loaded.append(spec) or Twice())
+    monkeypatch.setattr(studio, "load_upscaler", lambda spec, compute: loaded.append(spec) or Twice())
     Path("stage.yaml").write_text("models: {super_resolution: a/stage}\n")
     for arguments, side in (((), 16), (("--no-upscale",), 8)):
         assert run("--configfile", "stage.yaml", *arguments) == 0
@@ -112,6 +148,7 @@ def test_several_prompts_give_a_sheet_and_equal_seeds_equal_files(apprentice: Ap
     assert run(*more, out="b.png") == 0
     assert run(*more, "--seed", "1", out="c.png") == 0
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes() != Path("c.png").read_bytes()
+    assert len(apprentice.encoded) == 3, "once a command"
     assert [call["prompt"] for call in apprentice.calls[:4]] == ["a red backpack on a beach"] * 2 + ["in snow"] * 2
     with Image.open("a.png") as sheet:
         colours = {tuple(c) for c in np.asarray(sheet).reshape(-1, 3).tolist()}
@@ -123,7 +160,7 @@ def test_a_prompts_pictures_do_not_depend_on_the_other_prompts(apprentice: Appre
     assert run(out="one.png") == 0
     assert run("--prompt", "in snow", out="two.png") == 0
     first = apprentice.calls
-    again = torch.randint(256, (3,), generator=generate.torch_generator(0, "generate", first[0]["prompt"], 0))
+    again = torch.randint(256, (3,), generator=studio.torch_generator(0, "generate", first[0]["prompt"], 0))
     with Image.open("one.png") as picture:
         assert list(picture.getpixel((0, 0))) == again.tolist()
     with Image.open("two.png") as sheet:

@@ -120,6 +120,10 @@ def test_a_mistake_is_placed_in_the_file_that_made_it(tmp_path: Path) -> None:
             "apprentice: drop_text + drop_demonstrations + drop_both: 1.09",
         ),
         (
+            {"apprentice": {"processes": 3, "gradient_accumulation": 3}},
+            "apprentice: processes * gradient_accumulation: 9, expected at most subjects_per_batch (8)",
+        ),
+        (
             {"filtering": {"grid": ["q0.4", "q0.40"]}},
             "filtering.grid: ['q0.4', 'q0.40'], expected at least one",
         ),
@@ -178,7 +182,7 @@ def test_a_metric_can_be_switched_off_by_an_overlay() -> None:
 def test_lookup_and_nearest_keys() -> None:
     assert lookup(Config(), "mining.similarity") == [0.55, 0.96]
     assert lookup(Config(), "language.skills.art_style") == 0.15
-    assert lookup(Config(), "compute") == {"threads": 1, "device": "auto", "precision": "auto"}
+    assert lookup(Config(), "compute") == {"threads": 1, "device": "auto", "precision": "auto", "compile": False}
     with pytest.raises(ConfigError, match=r"did you mean experts\.steps"):
         lookup(Config(), "expert.stps")
     assert nearest_keys("encoder")[:2] == ["mining.encoder", "filtering.encoder"]

@@ -16,6 +16,8 @@ from suti.seeds import generator
 
 SUTI = "suti-q0.4-k4"
 SUBJECTS, PROMPTS, IMAGES = 8, 3, 2
+# Equal for all runs, as the benchmark's noise is, so differences between runs are exact.
+NOISE = generator("claims").normal(0, 0.01, (SUBJECTS, PROMPTS, IMAGES, len(METRICS)))
 
 
 def run(name: str, **means: float) -> pd.DataFrame:
@@ -24,9 +26,10 @@ def run(name: str, **means: float) -> pd.DataFrame:
     for s in range(SUBJECTS):
         for p in range(PROMPTS):
             for i in range(IMAGES):
-                rng = generator("claims", s, p, i)  # equal for all runs, as the benchmark's noise is
                 row = {"run": name, "sample_id": f"s{s}__{p}__{i}", "subject_id": f"s{s}", "prompt_id": f"{p:02d}"}
-                scores = {m: float(means[m] + 0.01 * rng.normal()) if m in means else np.nan for m in METRICS}
+                scores = {
+                    m: float(means[m] + NOISE[s, p, i, j]) if m in means else np.nan for j, m in enumerate(METRICS)
+                }
                 rows.append(row | {"image_index": i} | scores)
     return pd.DataFrame(rows)
 
@@ -189,7 +192,7 @@ def test_photos_have_no_probe_and_real_pictures_no_prompts(evidence):
 def test_what_is_written(evidence):
     entries = judge(changed(evidence, **{"dream-suti": None, "dreambooth": system("dreambooth", 0.9)}))
     text = to_markdown(entries)
-    assert "6 holds, 1 does not hold, 1 undecided, of 8." in text
+    assert "6 holds, 1 does not hold, 1 undecided of 8 claims." in text
     assert "no metrics of run dream-suti" in text and "(\\|G\\| 100)" in text
     assert all(f"**{entry['number']}** {entry['rule']}" in text for entry in entries)
     rows = [line for line in text.splitlines() if line.startswith("| ")]

@@ -12,7 +12,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from suti.batched.adafactor import StackedAdafactor
 from suti.batched.adapters import stacked_adapters
 from suti.batched.keeping import is_kept, save_expert
-from suti.batched.memory import expert_memory, experts_at_once, free_memory
+from suti.batched.memory import Fit, expert_memory, fit_machine, free_memory
 from suti.batched.parameters import StackedParameters
 from suti.batched.training import stacked_unet, train_experts
 from suti.config.schema import Compute
@@ -51,12 +51,12 @@ def alone(base, number: int, settings: FineTuning) -> tuple[torch.Tensor, float]
             return unet(*probe(base)).sample, loss
 
 
-def together(base, numbers, settings: FineTuning, data=None):
+def together(base, numbers, settings: FineTuning, data=None, micro_batch=None):
     """Predictions, losses and weights of experts trained at once."""
     generators = [torch_generator(0, "expert", str(n)) for n in numbers]
     data = data or [subject(base, n) for n in numbers]
     with stacked_unet(base, settings, generators, FP32) as parameters:
-        losses = train_experts(base, parameters, data, generators, settings, FP32)
+        losses = train_experts(base, parameters, data, generators, settings, FP32, micro_batch)
         x, timesteps, text = probe(base)
         count = len(numbers)
         with torch.no_grad():
@@ -89,12 +89,28 @@ def test_each_of_many_is_what_it_is_alone(kind, method):
     assert not any("forward" in vars(m) for m in base.unet.modules())
 
 
+@pytest.mark.parametrize(("kind", "method"), CASES)
+def test_images_in_smaller_passes_train_the_same_expert(kind, method):
+    base, settings = tiny_base(kind), tuning(method, rows=4)
+    whole, losses, weights = together(base, [0, 1], settings)
+    for micro_batch in (4, 3, 1):  # all, an odd one over, one by one
+        out, found, ours = together(base, [0, 1], settings, micro_batch=micro_batch)
+        assert found == pytest.approx(losses, rel=1e-5)
+        for number in (0, 1):
+            assert (out[number] - whole[number]).abs().max() < TOLERANCE * whole[number].abs().max()
+            for name, value in weights[number].items():
+                torch.testing.assert_close(ours[number][name], value, rtol=1e-4, atol=1e-5)
+    alone_out, _ = alone(base, 1, settings)
+    assert (out[1] - alone_out).abs().max() < TOLERANCE * alone_out.abs().max()
+
+
 def test_a_base_with_tensors_of_its_own_trains_them_one_expert_at_a_time():
     base, settings = tiny_base("if"), tuning("full")
     before = {n: p.clone() for n, p in base.unet.state_dict().items()}
     with pytest.raises(ValueError, match="expected 1"):
         together(base, [0, 1], settings)
-    assert experts_at_once("auto", base, settings, FP32, subject(base, 0)) == 1
+    assert fit_machine("auto", "auto", base, settings, FP32, subject(base, 0)) == Fit(1, 2)
+    assert fit_machine(7, 1, base, settings, FP32, subject(base, 0)) == Fit(1, 1)
     out, losses, _ = together(base, [0], settings)
     wanted, loss = alone(base, 0, settings)
     assert losses[0] == pytest.approx(loss, rel=1e-5)
@@ -250,15 +266,48 @@ def test_kept_experts_open_with_diffusers(method, tmp_path):
     assert (found - out[0]).abs().max() > 100 * TOLERANCE * found.abs().max()
 
 
-def test_experts_at_once_follows_memory_and_an_order(monkeypatch):
+@pytest.fixture
+def memory(monkeypatch):
+    """Sets free memory, bytes."""
+    return lambda free: monkeypatch.setattr("suti.batched.memory.free_memory", lambda device: free)
+
+
+def test_as_many_experts_as_free_memory_holds_and_smaller_passes_before_none(memory):
     base, settings = tiny_base(), tuning(rows=4)
     data = subject(base, 0)
-    assert experts_at_once(7, base, settings, FP32, data) == 7
+    first, further = expert_memory(base, settings, FP32, data)
+    assert 0 < further < first
+    fit = lambda micro="auto": fit_machine("auto", micro, base, settings, FP32, data)  # noqa: E731
+    memory(1e12)
+    assert (fit(), fit(1), fit(9)) == (Fit(16, 4), Fit(32, 1), Fit(16, 4))  # 64 rows; never more than 32 experts
+    memory(3 * (first + 3 * further) / 0.4 + 1)
+    assert fit() == Fit(3, 4)
+    memory((first + further) / 0.4 + 1)
+    assert fit() == Fit(1, 2)
+    memory(first / 0.4 + 1)
+    assert fit() == Fit(1, 1)
+    memory(first / 0.8 + 1)
+    assert fit() == Fit(1, 1)  # more than a share, but it fits: no warning
+    memory(first / 2)
+    with pytest.warns(RuntimeWarning, match="experts_at_once: 1 needs about .* free memory, take a larger machine"):
+        assert fit() == Fit(1, 1)
+
+
+def test_an_ordered_number_of_experts_is_served_by_smaller_passes(memory):
+    base, settings = tiny_base(), tuning(rows=4)
+    data = subject(base, 0)
+    first, further = expert_memory(base, settings, FP32, data)
+    fit = lambda micro="auto": fit_machine(7, micro, base, settings, FP32, data)  # noqa: E731
+    memory(7 * (first + 3 * further) / 0.8 + 1)
+    assert (fit(), fit(1)) == (Fit(7, 4), Fit(7, 1))
+    memory(7 * (first + further) / 0.8 + 1)
+    assert fit() == Fit(7, 2)
+    with pytest.warns(RuntimeWarning, match=r"experts_at_once: 7 needs .* 4 images .* experts.micro_batch to auto"):
+        assert fit(4) == Fit(7, 4)
+    memory(7 * first / 0.8 - 1)
+    with pytest.warns(RuntimeWarning, match=r"set it to auto, or to 6 or less$"):
+        assert fit() == Fit(7, 1)
+
+
+def test_free_memory_is_read_of_the_machine():
     assert free_memory(torch.device("cpu")) > 0
-    one, more = expert_memory(base, settings, FP32, data), expert_memory(base, tuning(rows=8), FP32, data)
-    assert 0 < one < more < 3 * one
-    assert experts_at_once("auto", base, settings, FP32, data) == 16  # 64 rows
-    monkeypatch.setattr("suti.batched.memory.free_memory", lambda device: 3 * one / 0.4 + 1)
-    assert experts_at_once("auto", base, settings, FP32, data) == 3
-    monkeypatch.setattr("suti.batched.memory.free_memory", lambda device: 0)
-    assert experts_at_once("auto", base, settings, FP32, data) == 1

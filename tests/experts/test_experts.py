@@ -80,7 +80,9 @@ def test_address_follows_content_and_nothing_else():
     context = {"seed": 0, "base": "b", "clip": "c", "precision": "fp32", "code": "x"}
     address = expert_address(task(), SETTINGS, context)
     assert address == expert_address(
-        task(), SETTINGS.model_copy(update={"shards": 9, "keep": True, "experts_at_once": 3}), context
+        task(),
+        SETTINGS.model_copy(update={"shards": 9, "keep": True, "experts_at_once": 3, "micro_batch": 1}),
+        context,
     )
     changed = [
         expert_address(task("t"), SETTINGS, context),
@@ -91,10 +93,9 @@ def test_address_follows_content_and_nothing_else():
     assert len({address, *changed}) == len(changed) + 1
 
 
-def run(base, *tasks: ExpertTask, settings: Experts = SETTINGS, kept=None):
-    return run_experts(
-        tasks, [f"address of {t.subject_id}" for t in tasks], base, ColourClip(), settings, FP32, 0, kept
-    )
+def run(base, *tasks: ExpertTask, settings: Experts = SETTINGS, kept=None, micro_batch=None):
+    addresses = [f"address of {t.subject_id}" for t in tasks]
+    return run_experts(tasks, addresses, base, ColourClip(), settings, FP32, 0, kept, micro_batch)
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
@@ -110,6 +111,9 @@ def test_an_expert_is_the_same_alone_and_among_others(method, tmp_path):
     assert again.log["loss"] == pytest.approx(first.log["loss"], rel=1e-5)
     for row, wanted in zip(again.scores, first.scores, strict=True):
         assert row["delta"] == pytest.approx(wanted["delta"], abs=1e-3)
+    split, _ = run(base, task(), others[3], settings=settings, micro_batch=1)
+    for (_, a), (_, b) in zip(first.samples, split.samples, strict=True):
+        assert np.abs(a.astype(int) - b.astype(int)).max() <= 1  # each image in a pass of its own
     assert again.log["expert_id"] == "address of s" and again.scores[0]["prompt"] == "a red cat"
     write_cached(tmp_path, "abcd", first)
     kept = read_cached(tmp_path, "abcd")

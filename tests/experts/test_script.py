@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from suti import tables
+from suti.batched.memory import Fit
 from suti.io.shards import encode_png, write_shard
 from tests.experts.test_experts import ColourClip, pictures
 from tests.tiny import tiny_base
@@ -42,7 +43,7 @@ class Shard:
         monkeypatch.setattr(self.script, "run_experts", counted)
         monkeypatch.setattr(self.script, "load_base", lambda spec: tiny_base())
         monkeypatch.setattr(self.script, "load_text_image_encoder", lambda spec, compute: ColourClip())
-        monkeypatch.setattr(self.script, "experts_at_once", lambda *_: 2)
+        monkeypatch.setattr(self.script, "fit_machine", lambda *_: Fit(2, 1))
         shown, asked, images = [], [], []
         for number, subject in enumerate(SUBJECTS):
             for i, picture in enumerate(pictures(seed=number)):

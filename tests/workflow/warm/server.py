@@ -21,7 +21,7 @@ from pathlib import Path
 
 # With these, all that the scripts import at their heads.
 MODULES = (
-    "suti.apprentice",
+    "suti.apprentice.monitor",
     "suti.experts",
     "suti.fine_tuning",
     "suti.generation",
