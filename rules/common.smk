@@ -199,7 +199,11 @@ def expert_inputs(name: str, shard: int | str) -> str:
 def prompts_per_subject(run: str) -> int:
     """Prompts a subject: all for the main runs, a subset of them (whose pictures are the same) for the others."""
     chosen = CONFIG.evaluation
-    return chosen.prompts_per_subject if run in MAIN_RUNS else chosen.ablation_prompts_per_subject
+    if run in MAIN_RUNS:
+        return chosen.prompts_per_subject
+    if run in ("dreambooth", "dream-suti") and chosen.baseline_prompts_per_subject is not None:
+        return chosen.baseline_prompts_per_subject
+    return chosen.ablation_prompts_per_subject
 
 
 def trained(name: str) -> list[str]:
