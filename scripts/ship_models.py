@@ -55,6 +55,9 @@ def ship_apprentice(folder: Path, out: Path) -> None:
     with atomic_path(out) as part:
         pipeline.save_pretrained(part, safe_serialization=True, provenance=record)
         write_json(part / "provenance.json", record)
+        for config in (part / "model_index.json", *part.glob("*/config.json")):
+            # where it was loaded from is a place on this machine
+            write_json(config, {k: v for k, v in read_json(config).items() if k != "_name_or_path"})
     print(f"{out}: {size(out) / 2**20:.2f} MB")
 
 

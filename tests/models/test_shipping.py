@@ -40,6 +40,7 @@ def test_an_apprentice_is_shipped_in_half_precision(tmp_path):
     assert json.loads((out / "provenance.json").read_text()) == record
     with safe_open(out / "unet/diffusion_pytorch_model.safetensors", "pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
+    assert not any(str(tmp_path) in path.read_text() for path in out.rglob("*.json"))
     loaded = load_pipeline(out, Compute(device="cpu"))
     assert isinstance(loaded.unet, ApprenticeUNet) and loaded.unet.dtype == loaded.text_encoder.dtype == torch.float32
     picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
