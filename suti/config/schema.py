@@ -286,17 +286,30 @@ class Apprentice(Section):
         return self
 
 
-class Baselines(Section):
-    """DreamBooth per subject, and Dream-SuTI."""
+# Those of suti/baselines/systems.py; a test compares the two.
+SystemName = Literal["dreambooth", "dreambooth-prior", "dream-suti"]
 
+
+class Baselines(Section):
+    """The systems that SuTI is compared with (docs/baselines.md)."""
+
+    systems: list[SystemName] = Field(default_factory=lambda: ["dreambooth", "dream-suti"], description="systems of Tables 1 to 3 that are run, beside base and SuTI; rows of the others stay empty. The claims need dreambooth and dream-suti")
     dreambooth_steps: Positive = Field(30, description="DreamBooth optimiser steps")
     dreambooth_learning_rate: float = Field(2e-4, gt=0, description="DreamBooth Adafactor rate")
     dreambooth_batch_size: Positive = Field(4, description="images a step")
     identifier: str = Field("sks", min_length=1, description="DreamBooth's rare token, put before the class word")
-    prior_preservation: bool = Field(False, description="DreamBooth's prior preservation loss, on pictures of the class drawn by the base")
+    prior_preservation: bool = Field(False, description="prior preservation in `dreambooth` too; `dreambooth-prior` always has it: a loss on pictures of the class drawn by the base")
     prior_images: Positive = Field(16, description="class pictures for prior preservation")
+    prior_weight: float = Field(1.0, ge=0, description="weight of the prior preservation loss (paper: 1)")
     dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
     dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
+
+    @field_validator("systems")
+    @classmethod
+    def _systems(cls, value: list[str]) -> list[str]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"systems: {value}, expected each system once")
+        return value
 
 
 class Evaluation(Section):
@@ -307,7 +320,8 @@ class Evaluation(Section):
     subjects: Positive = Field(30, description="benchmark subjects used, in order")
     prompts_per_subject: Positive = Field(10, description="prompts a subject for base, SuTI and real images, spread evenly over the templates")
     ablation_prompts_per_subject: Positive = Field(4, description="prompts a subject for the lambda and demonstration curves")
-    baseline_prompts_per_subject: Positive | None = Field(None, description="prompts a subject for DreamBooth and Dream-SuTI; null: as many as for the curves")
+    baseline_prompts_per_subject: Positive | None = Field(None, description="prompts a subject for baselines.systems; null: as many as for the curves")
+    trained_prompts_per_subject: Positive = Field(2, description="most prompts a subject for systems that train for every prompt (Imagic)")
     images_per_prompt: Positive = Field(1, description="pictures a prompt (paper: 4)")
     demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
     demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
