@@ -70,6 +70,12 @@ _DREAMBOOTH = (
 SYSTEMS = {
     system.name: system
     for system in (
+        System(
+            "textual-inversion", "Textual Inversion",
+            tuple(
+                f"baselines.textual_inversion_{name}" for name in ("steps", "learning_rate", "batch_size", "vectors")
+            ),
+        ),
         System("dreambooth", "DreamBooth", (*_DREAMBOOTH, "baselines.prior_preservation")),
         System("dreambooth-prior", "DreamBooth, prior preservation", _DREAMBOOTH, module="dreambooth"),
         System(
@@ -79,14 +85,3 @@ SYSTEMS = {
         ),
     )
 }  # fmt: skip
-
-
-def system(name: str) -> System:
-    """A system by its name.
-
-    Raises:
-        ValueError: there is none of this name; lists all.
-    """
-    if name not in SYSTEMS:
-        raise ValueError(f"baselines.systems: {name!r} is no system; known: {', '.join(SYSTEMS)}")
-    return SYSTEMS[name]

@@ -287,7 +287,7 @@ class Apprentice(Section):
 
 
 # Those of suti/baselines/systems.py; a test compares the two.
-SystemName = Literal["dreambooth", "dreambooth-prior", "dream-suti"]
+SystemName = Literal["textual-inversion", "dreambooth", "dreambooth-prior", "dream-suti"]
 
 
 class Baselines(Section):
@@ -303,6 +303,10 @@ class Baselines(Section):
     prior_weight: float = Field(1.0, ge=0, description="weight of the prior preservation loss (paper: 1)")
     dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
     dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
+    textual_inversion_steps: Positive = Field(60, description="Textual Inversion AdamW steps (its paper: 5,000)")
+    textual_inversion_learning_rate: float = Field(1e-1, gt=0, description="Textual Inversion AdamW rate; it goes with the size of the text encoder's embeddings")
+    textual_inversion_batch_size: Positive = Field(4, description="images a step")
+    textual_inversion_vectors: Positive = Field(1, description="embeddings that the new word consists of (its paper: 1)")
 
     @field_validator("systems")
     @classmethod
