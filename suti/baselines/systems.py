@@ -78,6 +78,7 @@ SYSTEMS = {
         ),
         System("dreambooth", "DreamBooth", (*_DREAMBOOTH, "baselines.prior_preservation")),
         System("dreambooth-prior", "DreamBooth, prior preservation", _DREAMBOOTH, module="dreambooth"),
+        System("re-imagen", "Re-Imagen", ("evaluation.demonstrations",), starts_from="trained"),
         System(
             "dream-suti", "Dream-SuTI",
             ("baselines.dream_suti_steps", "baselines.dream_suti_learning_rate", "experts.frozen"),

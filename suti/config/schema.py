@@ -287,7 +287,7 @@ class Apprentice(Section):
 
 
 # Those of suti/baselines/systems.py; a test compares the two.
-SystemName = Literal["textual-inversion", "dreambooth", "dreambooth-prior", "dream-suti"]
+SystemName = Literal["textual-inversion", "dreambooth", "dreambooth-prior", "re-imagen", "dream-suti"]
 
 
 class Baselines(Section):
@@ -303,6 +303,7 @@ class Baselines(Section):
     prior_weight: float = Field(1.0, ge=0, description="weight of the prior preservation loss (paper: 1)")
     dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
     dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
+    re_imagen_steps: Positive | None = Field(None, description="steps of Re-Imagen, the apprentice's network trained on the clusters' own pictures; null: as many as apprentice.steps. All else is as for the apprentice")
     textual_inversion_steps: Positive = Field(60, description="Textual Inversion AdamW steps (its paper: 5,000)")
     textual_inversion_learning_rate: float = Field(1e-1, gt=0, description="Textual Inversion AdamW rate; it goes with the size of the text encoder's embeddings")
     textual_inversion_batch_size: Positive = Field(4, description="images a step")
