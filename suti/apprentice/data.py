@@ -79,7 +79,7 @@ def sample_weights(subjects: Sequence[Subject]) -> np.ndarray:
 
 
 def draw_pictures(subject: Subject, k: int, rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Which k demonstrations and which targets of a subject a step takes: places in its lists, ``(k,)`` and ``(rows,)``.
+    """Which k demonstrations and which targets of a subject a step takes: places in the lists, ``(k,)``, ``(rows,)``.
 
     Where the targets are the demonstrations themselves (Re-Imagen), no picture is both: of a small cluster all but one
     are shown, some of them twice, and the one is every row's target.
