@@ -304,10 +304,10 @@ class Baselines(Section):
     dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
     dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
     re_imagen_steps: Positive | None = Field(None, description="steps of Re-Imagen, the apprentice's network trained on the clusters' own pictures; null: as many as apprentice.steps. All else is as for the apprentice")
-    textual_inversion_steps: Positive = Field(60, description="Textual Inversion AdamW steps (its paper: 5,000)")
-    textual_inversion_learning_rate: float = Field(1e-1, gt=0, description="Textual Inversion AdamW rate; it goes with the size of the text encoder's embeddings")
+    textual_inversion_steps: Positive = Field(150, description="Textual Inversion AdamW steps (its paper: 5,000)")
+    textual_inversion_learning_rate: float = Field(1.0, gt=0, description="Textual Inversion AdamW rate at the first step, falling linearly to 0; it goes with the size of the text encoder's embeddings, which here have a standard deviation of about 1")
     textual_inversion_batch_size: Positive = Field(4, description="images a step")
-    textual_inversion_vectors: Positive = Field(1, description="embeddings that the new word consists of (its paper: 1)")
+    textual_inversion_vectors: Positive = Field(4, description="embeddings that the new word consists of (its paper: 1)")
 
     @field_validator("systems")
     @classmethod
