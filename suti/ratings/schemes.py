@@ -77,7 +77,7 @@ def _halves(none: str, half: str, full: str) -> tuple[Choice, ...]:
 
 BINARY = Scheme(
     "binary",
-    "Is it the subject, the text, a good picture?",
+    "Judge one picture at a time",
     "You see pictures of a subject, a text, and one picture to judge. Three questions, yes or no, each on its own: "
     "a picture may show the right subject and miss the text.",
     1,
@@ -106,7 +106,7 @@ BINARY = Scheme(
 )
 SC_PQ = Scheme(
     "sc-pq",
-    "How well does it fit, how well is it made?",
+    "Judge one picture at a time",
     "You see pictures of a subject, a text, and one picture to judge. Two questions with three answers each.",
     1,
     (
@@ -127,7 +127,7 @@ SC_PQ = Scheme(
 )
 PAIRWISE = Scheme(
     "pairwise",
-    "Which of two is better?",
+    "Compare two pictures",
     "You see pictures of a subject, a text, and two pictures that were made for them. Say which is better; "
     "if you cannot tell, say that they are equal.",
     2,

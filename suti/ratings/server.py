@@ -184,6 +184,7 @@ def make_app(study: Study, store: Store, hosts: frozenset[str] | None, token: st
 
     routes = [
         *(Route(path, show) for path in PAGE),
+        Route("/favicon.ico", lambda request: Response(status_code=204)),  # browsers ask for it unasked
         Route("/images/{name:str}", image),
         Route("/api/study", questions),
         Route("/api/state", api(lambda rater, body: None), methods=["POST"]),
