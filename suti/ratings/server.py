@@ -8,6 +8,7 @@ of this machine (DNS rebinding) by its Host.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import ipaddress
 import json
@@ -21,8 +22,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import uvicorn
-from anyio import to_thread
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -145,7 +146,7 @@ def make_app(study: Study, store: Store, hosts: frozenset[str] | None, token: st
         if path is None or not request.path_params["name"].endswith(".png"):
             return PlainTextResponse("no such picture in this study", 404)
         # Neither ETag nor date: the file's time and inode could tell when, and so by what, it was made.
-        data = await to_thread.run_sync(path.read_bytes)
+        data = await run_in_threadpool(path.read_bytes)
         return Response(data, media_type="image/png", headers={"Cache-Control": "private, max-age=86400, immutable"})
 
     def api(action: Callable[[str, dict], None]) -> Callable:
@@ -153,11 +154,11 @@ def make_app(study: Study, store: Store, hosts: frozenset[str] | None, token: st
             try:
                 body = await _json(request)
                 rater = rater_name(body.get("rater"))
-                return JSONResponse(await to_thread.run_sync(lambda: _reply(action, rater, body)))
+                return JSONResponse(await run_in_threadpool(lambda: _reply(action, rater, body)))
             except Refused as error:
                 return JSONResponse({"error": str(error)}, error.status)
             except Conflict as error:
-                state = await to_thread.run_sync(desk.state, rater)
+                state = await run_in_threadpool(desk.state, rater)
                 return JSONResponse({"error": str(error), **state}, 409)
             except ValueError as error:
                 return JSONResponse({"error": str(error)}, 400)
@@ -191,7 +192,9 @@ def make_app(study: Study, store: Store, hosts: frozenset[str] | None, token: st
         Route("/api/answer", api(answer), methods=["POST"]),
         Route("/api/undo", api(undo), methods=["POST"]),
     ]
-    return Guard(Starlette(routes=routes), hosts, token)
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False  # an unknown path is unknown
+    return Guard(app, hosts, token)
 
 
 async def _json(request: Request) -> dict:
@@ -341,4 +344,5 @@ def serve(study: Study, store: Store, host: str, port: int, token: str | None) -
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    with contextlib.suppress(KeyboardInterrupt):  # the way to stop it
+        uvicorn.Server(config).run(sockets=[listener])
