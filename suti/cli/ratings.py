@@ -244,6 +244,10 @@ def run_aggregate(options: argparse.Namespace) -> int:
         if options.scheme is None:
             raise ValueError("--ratings needs --scheme: binary, pairwise or sc-pq")
         ratings = answers.read_csv(options.ratings, SCHEMES[options.scheme])
+    if options.votes != "mean" and ratings.scheme.name != "binary":
+        raise ValueError(f"--votes {options.votes} is for scheme binary; these ratings are {ratings.scheme.name}")
+    if options.ridge and ratings.scheme.name != "pairwise":
+        raise ValueError(f"--ridge is for scheme pairwise; these ratings are {ratings.scheme.name}")
     if options.raw:
         answers.write_csv(options.raw, ratings)
     result = aggregate(

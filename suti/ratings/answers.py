@@ -34,12 +34,6 @@ class Ratings:
     frame: pd.DataFrame
     where: str
 
-    @property
-    def methods(self) -> list[str]:
-        """All methods, sorted."""
-        rated = self.frame[self.frame["check"] == ""]
-        return sorted(set().union(*(rated[name] for name in method_columns(self.scheme))))
-
 
 def method_columns(scheme: Scheme) -> tuple[str, ...]:
     """The columns that name the methods of a row."""

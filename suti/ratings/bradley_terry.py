@@ -71,7 +71,7 @@ def fit(wins: np.ndarray, ties: np.ndarray, names: Sequence[str], ridge: float =
         return float(value), np.append(slope, -residual[2].sum()) if with_ties else slope
 
     start = np.zeros(len(names) + with_ties)
-    found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-8, "maxiter": 1000})
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-8, "ftol": 1e-15, "maxiter": 1000})
     if not np.isfinite(found.fun) or np.abs(found.jac).max() > 1e-4 * max(1.0, wins.sum() + ties.sum()):
         raise Undetermined(f"no maximum found ({found.message}); give more comparisons, or a ridge")
     beta = found.x[: len(names)]
@@ -81,9 +81,13 @@ def fit(wins: np.ndarray, ties: np.ndarray, names: Sequence[str], ridge: float =
 def _check_connected(wins: np.ndarray, ties: np.ndarray, names: Sequence[str]) -> None:
     """Finite strengths exist if from every method a chain of wins or ties leads to every other (Ford, 1957)."""
     edges = (wins + ties + ties.T) > 0
-    for strong, remedy in ((False, "compare methods across these groups"), (True, "give more ratings, or a ridge")):
-        number, labels = connected_components(edges, directed=True, connection="strong" if strong else "weak")
+    if connected_components(edges, directed=True, connection="strong")[0] == 1:
+        return
+    for connection, what, remedy in (
+        ("weak", "no comparison links", "compare methods across these groups"),
+        ("strong", "one side won every comparison between", "give more ratings, or a ridge"),
+    ):
+        number, labels = connected_components(edges, directed=True, connection=connection)
         if number > 1:
             groups = [", ".join(name for name, k in zip(names, labels, strict=True) if k == g) for g in range(number)]
-            what = "one side won every comparison between" if strong else "no comparison links"
             raise Undetermined(f"{what} the groups ({') and ('.join(groups)}), so strengths are open; {remedy}")

@@ -84,8 +84,8 @@ BINARY = Scheme(
     (
         Question(
             "subject",
-            "Does it show the same {subject} as above?",
-            "Yes if you would take it for the very same one, whatever the scene. Not any {subject}: this one.",
+            "Does it show this very {subject}?",
+            "Yes if you would take it for the same one, whatever the scene. Another {subject} is a No.",
             YES_NO,
         ),
         Question(
@@ -112,7 +112,7 @@ SC_PQ = Scheme(
     (
         Question(
             "sc",
-            "Does it fit the {subject} above and the text?",
+            "Does it fit this {subject} and the text?",
             "No: another subject, or not what the text says. Partly: one of them is only roughly right. Yes: both are.",
             _halves("No", "Partly", "Yes"),
         ),
@@ -134,7 +134,7 @@ PAIRWISE = Scheme(
     (
         Question(
             "subject",
-            "Which is more like the {subject} above?",
+            "Which is more like this {subject}?",
             "Look at the subject alone: colours, shape, details.",
             BETTER,
         ),

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from suti.cli.main import main
-from suti.ratings import answers
+from suti.ratings import answers, sources
 from suti.ratings.aggregate import aggregate
-from suti.ratings.schemes import BINARY, PAIRWISE, SC_PQ, Scheme
+from suti.ratings.prepare import prepare
+from suti.ratings.schemes import BINARY, PAIRWISE, SC_PQ, SCHEMES, Scheme
+from suti.ratings.store import Store
+from suti.ratings.study import DATABASE, load_key
 
 # Method A, by hand. SC of its items: (1, 1), (0, .5, 0), (1); PQ: (.5, 1), (1, .5), (0).
 TABLE = """rater,item,method,sc,pq
@@ -176,3 +179,44 @@ def test_a_method_that_always_wins_is_an_error_with_the_remedy(tmp_path: Path) -
         aggregate(given, bootstrap=5)
     strengths = aggregate(given, bootstrap=5, ridge=0.1)["methods"]
     assert 0 < strengths["A"]["subject"]["value"] < 10
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_study_is_counted_without_its_checks_and_its_raw_table_counts_the_same(
+    name: str, material: sources.Material, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Three raters: two attentive, one who gives the same answer to everything."""
+    scheme = SCHEMES[name]
+    study = prepare(material, scheme, tmp_path / "study", checks=2, seed=5).study
+    assert main(["ratings", "aggregate", "--study", str(study.folder)]) == 2
+    assert "nobody has rated yet" in capsys.readouterr().err
+    store, key = Store(study.folder / DATABASE, study.id), load_key(study)
+    for rater in ("ann", "bob", "lazy"):
+        for n, (item, secret) in enumerate(key.items()):
+            for question in scheme.questions:
+                accepted = scheme.expected.get(secret.kind, {}).get(question.name)
+                value = question.choices[(n + (rater == "bob")) % len(question.choices)].value
+                if rater == "lazy":
+                    # the answer that fails a check of this scheme
+                    value = {"binary": "0", "sc-pq": "0", "pairwise": "b"}[name]
+                elif accepted:
+                    value = accepted[0]
+                store.answer(rater, item, question.name, value, study.swapped(rater, item), f"{item}-{question.name}")
+    store.close()
+    command = ["ratings", "aggregate", "--bootstrap", "20", "--ridge", "0.5" if name == "pairwise" else "0"]
+    raw, first, second = (str(tmp_path / file) for file in ("raw.csv", "1.json", "2.json"))
+    assert main([*command, "--study", str(study.folder), "--raw", raw, "--out", first]) == 0
+    assert main([*command, "--ratings", raw, "--scheme", name, "--out", second]) == 0
+    result = json.loads(Path(first).read_text())
+    assert result == json.loads(Path(second).read_text())
+    assert result["excluded_raters"] == ["lazy"]
+    rated = sum(secret.kind == "rated" for secret in key.values())
+    assert (result["n_ratings"], result["n_items"]) == (2 * rated, rated)
+    assert set(result["methods"]) == {"alpha", "beta"} and result["bootstrap"]["over"] == "subjects"
+    assert main([*command, "--study", str(study.folder), "--scheme", "binary" if name != "binary" else "sc-pq"]) == 2
+
+
+def test_a_raw_table_starts_no_formula(tmp_path: Path) -> None:
+    text = 'rater,item,method,sc,pq,subject_id,prompt\nr,i,A,1,1,s,"=HYPERLINK(""x"")"\n'
+    answers.write_csv(tmp_path / "raw.csv", ratings(tmp_path, text))
+    assert "\"'=HYPERLINK" in (tmp_path / "raw.csv").read_text()
