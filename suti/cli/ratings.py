@@ -213,12 +213,12 @@ def run_prepare(options: argparse.Namespace) -> int:
 def run_serve(options: argparse.Namespace) -> int:
     """Run ``suti ratings serve`` until it is interrupted; returns the exit status."""
     _need("starlette", "uvicorn")
-    from suti.ratings import server
+    from suti.ratings import guard, server
     from suti.ratings.store import Store
     from suti.ratings.study import DATABASE, load
 
     token = os.environ.get("SUTI_RATINGS_TOKEN")
-    server.check_address(options.host, options.public, token)
+    guard.check_address(options.host, options.public, token)
     study = load(options.study)
     store = Store(options.study / DATABASE, study.id)
     try:

@@ -18,7 +18,6 @@ import pandas as pd
 
 from suti.io.atomic import write_text
 from suti.ratings.schemes import OTHER, REAL, Scheme
-from suti.ratings.sources import METHOD
 from suti.ratings.store import Store
 from suti.ratings.study import DATABASE, RATED, load, load_key
 
@@ -158,8 +157,8 @@ def _row(cells: dict[str, str], scheme: Scheme, where: str) -> dict:
             raise ValueError(f"{where}: no {name}; every rating needs one")
     methods = [cells[name] for name in method_columns(scheme)]
     for name, value in zip(method_columns(scheme), methods, strict=True):
-        if not check and not METHOD.fullmatch(value):
-            raise ValueError(f"{where}: {name} {value!r}, expected letters, digits and . _ + -; rename the method")
+        if not check and not (value[:1].isalnum() and value.isprintable()):
+            raise ValueError(f"{where}: {name} {value!r}, expected a name that starts with a letter or a digit")
     if len(methods) == 2 and not check and methods[0] == methods[1]:
         raise ValueError(f"{where}: method {methods[0]!r} against itself; compare two methods")
     for name in scheme.names:

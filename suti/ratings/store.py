@@ -92,36 +92,42 @@ class Store:
 
     def __init__(self, path: Path, study_id: str) -> None:
         self.path, self._lock = path, threading.Lock()
-        self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        problem = "restore it from a copy, or move it away to begin with none"
         try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            with self._transaction() as db:
-                version = db.execute("PRAGMA user_version").fetchone()[0]
-                if version == 0:
-                    for statement in SCHEMA:
-                        db.execute(statement)
-                    db.execute("INSERT INTO study VALUES (?)", (study_id,))
-                    db.execute(f"PRAGMA user_version = {VERSION}")
-                elif version != VERSION:
-                    raise ValueError(f"{path}: version {version}, this suti reads {VERSION}; use the suti that made it")
-            seen = self._db.execute("SELECT id FROM study").fetchone()[0]
-        except sqlite3.DatabaseError as error:
+            self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise ValueError(f"{path}: not a usable database of ratings ({error}); {problem}") from error
+        try:
+            seen = self._prepare(study_id)
+            if seen != study_id:
+                raise ValueError(
+                    f"{path}: its answers belong to study {seen}, not to {study_id}; put back the study.json "
+                    "with which they were given, or move the answers away"
+                )
+        except sqlite3.Error as error:
             self.close()
-            raise ValueError(
-                f"{path}: not a usable database of ratings ({error}); restore it from a copy, or move it "
-                "away to begin with none"
-            ) from error
+            raise ValueError(f"{path}: not a usable database of ratings ({error}); {problem}") from error
         except ValueError:
             self.close()
             raise
-        if seen != study_id:
-            self.close()
-            raise ValueError(
-                f"{path}: its answers belong to study {seen}, not to {study_id}; put back the study.json "
-                "with which they were given, or move the answers away"
-            )
+
+    def _prepare(self, study_id: str) -> str:
+        """Make the log durable, and the tables if there are none; returns the study to which the answers belong."""
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        with self._transaction() as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in SCHEMA:
+                    db.execute(statement)
+                db.execute("INSERT INTO study VALUES (?)", (study_id,))
+                db.execute(f"PRAGMA user_version = {VERSION}")
+            elif version != VERSION:
+                raise ValueError(
+                    f"{self.path}: version {version}, this suti reads {VERSION}; use the suti that made it"
+                )
+            return db.execute("SELECT id FROM study").fetchone()[0]
 
     def close(self) -> None:
         """Close the file; answers need no closing to be safe."""

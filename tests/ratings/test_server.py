@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -121,6 +122,22 @@ def test_a_conflict_says_so_and_gives_the_state(client: Client) -> None:
     assert state["item"]["answers"] == {"subject": "1"} and state["item"]["question"] == "text"
 
 
+def test_an_answer_that_cannot_be_written_is_not_confirmed(
+    client: Client, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, state = client.post("/api/state", {"rater": "ann"})
+    body = {"rater": "ann", "item": state["item"]["id"], "question": "subject", "value": "1", "token": "t"}
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_record", staticmethod(full))
+        status, answer = client.post("/api/answer", body)
+        assert (status, answer) == (503, {"error": "not saved: database or disk is full"})
+    assert client.post("/api/answer", body)[1]["last"] == 1, "the page's retry"
+
+
 def test_a_token_opens_the_page_and_nothing_else_does(guarded: Client, study: Study) -> None:
     name = next(iter(study.items.values())).candidates[0]
     for path in (
@@ -138,7 +155,7 @@ def test_a_token_opens_the_page_and_nothing_else_does(guarded: Client, study: St
     status, headers, _ = guarded("GET", f"/?token={TOKEN}")
     assert (status, headers["location"]) == (303, "/"), "the address bar forgets it"
     cookie = headers["set-cookie"]
-    assert "HttpOnly" in cookie and "SameSite=strict" in cookie
+    assert "HttpOnly" in cookie and "SameSite=lax" in cookie
     cookie = cookie.partition(";")[0]
     assert guarded("GET", "/", cookie=cookie)[0] == 200
     assert guarded.post("/api/state", {"rater": "ann"}, cookie=cookie)[0] == 200

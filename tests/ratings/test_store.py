@@ -86,6 +86,11 @@ def test_databases_of_other_studies_and_other_files_are_refused(tmp_path: Path) 
         Store(tmp_path / "text", "s")
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nowhere/ratings\.sqlite: not a usable database"):
+        Store(tmp_path / "nowhere" / "ratings.sqlite", "s")
+
+
 def test_names_of_raters() -> None:
     assert rater_name("  Ann   B. ") == "Ann B."
     assert rater_name("Jo\u0308rg <script>alert(1)</script>") == "J\u00f6rg <script>alert(1)</script>"
