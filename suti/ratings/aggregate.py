@@ -7,7 +7,7 @@ independent. All methods see the same resamples, so differences are paired.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 
 from suti.evaluation.bootstrap import LEVEL, resamples
 from suti.ratings.agreement import alpha, counts
-from suti.ratings.answers import Ratings, method_columns
+from suti.ratings.answers import Ratings
 from suti.ratings.bradley_terry import Strengths, Undetermined, fit
 from suti.ratings.schemes import BINARY, SC_PQ, Scheme
 
@@ -60,7 +60,7 @@ def aggregate(
         "scheme": ratings.scheme.name,
         "bootstrap": {"resamples": bootstrap, "seed": seed, "over": unit, "percentiles": list(LEVEL)},
         "n_ratings": len(frame),
-        "n_items": _n_items(frame, ratings.scheme),
+        "n_items": frame["item"].nunique(),
         "n_clusters": draws.shape[1],
         "raters": raters,
         "excluded_raters": excluded,
@@ -101,10 +101,6 @@ def _with_clusters(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     unit = "subject_id" if (frame["subject_id"] != "").all() else "item"
     clusters = np.unique(frame[unit], return_inverse=True)[1]
     return frame.assign(cluster=clusters), "subjects" if unit == "subject_id" else "items"
-
-
-def _n_items(frame: pd.DataFrame, scheme: Scheme) -> int:
-    return len(frame[["item", *method_columns(scheme)]].drop_duplicates())
 
 
 def _majority(frame: pd.DataFrame, scheme: Scheme) -> pd.DataFrame:
@@ -160,7 +156,7 @@ def _mean(rows: pd.DataFrame, metric: str, draws: np.ndarray) -> tuple[float, np
     numbers = np.bincount(there["cluster"], minlength=clusters)
     with np.errstate(invalid="ignore"):
         resampled = sums[draws].sum(axis=1) / numbers[draws].sum(axis=1)
-    if clusters < 2:
+    if (numbers > 0).sum() < 2:  # resampling one subject gives the same each time: no interval, not a narrow one
         resampled = np.full(len(draws), np.nan)
     return float(there[metric].mean()) if len(there) else float("nan"), resampled
 
@@ -187,15 +183,10 @@ def _alpha(frame: pd.DataFrame, metric: str, draws: np.ndarray) -> Value:
     estimate = alpha(table, domain)
     if np.isnan(estimate):
         return {"value": None, "low": None, "high": None}
-    return _value(
-        estimate, _resample(draws, lambda draw: alpha(table[np.concatenate([members[c] for c in draw])], domain))
-    )
-
-
-def _resample(draws: np.ndarray, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
-    if draws.shape[1] < 2:
-        return np.full(len(draws), np.nan)
-    return np.array([statistic(draw) for draw in draws])
+    resampled = np.full(len(draws), np.nan)
+    if len(np.unique(cluster_of[table.sum(axis=1) >= 2])) >= 2:
+        resampled = np.array([alpha(table[np.concatenate([members[c] for c in draw])], domain) for draw in draws])
+    return _value(estimate, resampled)
 
 
 def _comparisons(frame: pd.DataFrame, scheme: Scheme, draws: np.ndarray, ridge: float, where: str) -> dict[str, Any]:
@@ -209,9 +200,9 @@ def _comparisons(frame: pd.DataFrame, scheme: Scheme, draws: np.ndarray, ridge: 
             found = fit(wins.sum(axis=0), ties.sum(axis=0), names, ridge)
         except Undetermined as error:
             raise ValueError(f"{where}: question {question}: {error}".replace("a ridge", "--ridge 0.1")) from error
-        fits = [_refit(wins[draw].sum(axis=0), ties[draw].sum(axis=0), names, ridge) for draw in draws]
-        if draws.shape[1] < 2:
-            fits = [None] * len(draws)
+        fits: list[Strengths | None] = [None] * len(draws)
+        if draws.shape[1] >= 2:
+            fits = [_refit(wins[draw].sum(axis=0), ties[draw].sum(axis=0), names, ridge) for draw in draws]
         open_fit = Strengths(np.full(len(names), np.nan), np.nan)
         sampled = np.array([(f or open_fit).log_strength for f in fits])
         total_wins, total_ties = wins.sum(axis=0), ties.sum(axis=0) + ties.sum(axis=0).T

@@ -27,9 +27,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Question:
-    """``text`` may hold ``{subject}``, the class word of the subject; ``help`` says how to decide."""
+    """``text`` may hold ``{subject}``, the class word of the subject; ``help`` says how to decide.
+
+    ``name`` is that of the column in tables, ``label`` a word or two for raters.
+    """
 
     name: str
+    label: str
     text: str
     help: str
     choices: tuple[Choice, ...]
@@ -84,11 +88,13 @@ BINARY = Scheme(
     (
         Question(
             "subject",
+            "subject",
             "Does it show this very {subject}?",
             "Yes if you would take it for the same one, whatever the scene. Another {subject} is a No.",
             YES_NO,
         ),
         Question(
+            "text",
             "text",
             "Does it show what the text says?",
             "Yes if everything that the text names is there. Whether it is the same {subject} does not matter here.",
@@ -96,6 +102,7 @@ BINARY = Scheme(
         ),
         Question(
             "realism",
+            "quality",
             "Is the picture well made?",
             "Yes if it could be a real picture: no smears, no broken or missing parts. If the text asks for a "
             "painting or a drawing, judge it as one.",
@@ -112,12 +119,14 @@ SC_PQ = Scheme(
     (
         Question(
             "sc",
+            "fit",
             "Does it fit this {subject} and the text?",
             "No: another subject, or not what the text says. Partly: one of them is only roughly right. Yes: both are.",
             _halves("No", "Partly", "Yes"),
         ),
         Question(
             "pq",
+            "quality",
             "Is the picture well made?",
             "No: smears or broken parts at once. Partly: flaws at a second look. Yes: it could be a real picture.",
             _halves("No", "Partly", "Yes"),
@@ -134,13 +143,15 @@ PAIRWISE = Scheme(
     (
         Question(
             "subject",
+            "subject",
             "Which is more like this {subject}?",
             "Look at the subject alone: colours, shape, details.",
             BETTER,
         ),
-        Question("text", "Which fits the text better?", "Look at what the text names.", BETTER),
+        Question("text", "text", "Which fits the text better?", "Look at what the text names.", BETTER),
         Question(
             "overall",
+            "choice",
             "Which would you choose?",
             "As a picture of this {subject} with this text, with all flaws.",
             BETTER,

@@ -117,7 +117,7 @@ def make_app(study: Study, store: Store, hosts: frozenset[str] | None, token: st
         "title": study.scheme.title,
         "instructions": study.scheme.instructions,
         "questions": [
-            {"name": q.name, "text": q.text, "help": q.help,
+            {"name": q.name, "label": q.label, "text": q.text, "help": q.help,
              "choices": [{"value": c.value, "label": c.label, "keys": c.keys} for c in q.choices]}
             for q in study.scheme.questions
         ],

@@ -55,6 +55,8 @@ def test_sc_pq_and_alpha_equal_hand_computed_figures_with_missing_ratings(tmp_pa
     for metric in ("sc", "pq", "overall", "alpha_sc"):
         assert a[metric]["low"] <= a[metric]["value"] <= a[metric]["high"]
     assert (b["sc"]["value"], b["pq"]["value"], b["overall"]["value"]) == (0.25, 1.0, 0.0)
+    assert b["sc"]["low"] is None, "of one item there is no interval"
+    assert result["n_items"] == 3
     assert b["alpha_pq"] == {"value": None, "low": None, "high": None}, "one pairable value: nothing to agree upon"
     assert result["bootstrap"]["over"] == "items"
     lines = (tmp_path / "t.csv").read_text().splitlines()

@@ -121,7 +121,7 @@ function show() {
   $("help").textContent = fill(question.help);
   $("steps").replaceChildren(...study.questions.map((q, i) => {
     const choice = q.choices.find((c) => c.value === item.answers[q.name]);
-    return element("li", `${i + 1}. ${q.name}${choice ? ": " + choice.label : ""}`, q === question ? { class: "now" } : {});
+    return element("li", `${i + 1}. ${q.label}${choice ? ": " + choice.label : ""}`, q === question ? { class: "now" } : {});
   }));
   $("choices").replaceChildren(...question.choices.map((choice) => {
     const button = element("button", choice.label, { class: "choice", "data-value": choice.value });
