@@ -129,7 +129,7 @@ def _scores(frame: pd.DataFrame, scheme: Scheme, draws: np.ndarray, votes: str) 
         }
         for metric in metrics:
             estimate, resampled = _mean(rows, metric, draws)
-            values[metric] = _value(estimate, resampled)
+            values[metric] = _value(estimate, resampled, "mean")
             values[f"alpha_{metric}"] = _alpha(mine, metric, draws)
             if metric == OVERALL:
                 sampled[method] = estimate, resampled
@@ -139,7 +139,7 @@ def _scores(frame: pd.DataFrame, scheme: Scheme, draws: np.ndarray, votes: str) 
         {
             "first": a,
             "second": b,
-            OVERALL: _value(sampled[a][0] - sampled[b][0], sampled[a][1] - sampled[b][1]),
+            OVERALL: _value(sampled[a][0] - sampled[b][0], sampled[a][1] - sampled[b][1], "mean"),
         }
         for i, a in enumerate(names)
         for b in names[i + 1 :]
@@ -161,12 +161,12 @@ def _mean(rows: pd.DataFrame, metric: str, draws: np.ndarray) -> tuple[float, np
     return float(there[metric].mean()) if len(there) else float("nan"), resampled
 
 
-def _value(estimate: float, resampled: np.ndarray) -> Value:
-    """Estimate and interval; None for what is undefined. Of one subject alone there is no interval."""
+def _value(estimate: float, resampled: np.ndarray, name: str = "value") -> Value:
+    """Estimate, under its name, and interval; None for what is undefined. Of one subject alone there is no interval."""
     usable = resampled[~np.isnan(resampled)]
     low, high = np.percentile(usable, LEVEL) if len(usable) else (np.nan, np.nan)
-    numbers = {"value": estimate, "low": float(low), "high": float(high)}
-    result: Value = {name: None if np.isnan(number) else number for name, number in numbers.items()}
+    numbers = {name: estimate, "low": float(low), "high": float(high)}
+    result: Value = {key: None if np.isnan(number) else number for key, number in numbers.items()}
     if len(usable) < len(resampled):
         result["resamples"] = len(usable)
     return result

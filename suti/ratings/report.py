@@ -30,7 +30,7 @@ def to_csv(result: Mapping[str, Any]) -> str:
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(["method", *(f"{c}{end}" for c in shown for end in ("", "_low", "_high")), *counts])
     for method, values in methods.items():
-        cells = [values[c][end] for c in shown for end in ("value", "low", "high")]
+        cells = [x for c in shown for x in (estimate(values[c]), values[c]["low"], values[c]["high"])]
         writer.writerow([method, *("" if x is None else x for x in cells), *(values[name] for name in counts)])
     return lines.getvalue()
 
@@ -83,13 +83,19 @@ def describe(result: Mapping[str, Any]) -> str:
     )
 
 
+def estimate(value: Mapping[str, Any]) -> float | None:
+    """The mean of a score; the value of an alpha or a strength, which are no means."""
+    return value["mean"] if "mean" in value else value["value"]
+
+
 def cell(value: Mapping[str, Any]) -> str:
     """'.741 [.702, .778]'; '' where there is no value, '.741' where there is no interval."""
-    if value["value"] is None:
+    number = estimate(value)
+    if number is None:
         return ""
     if value["low"] is None:
-        return _decimal(value["value"])
-    return f"{_decimal(value['value'])} [{_decimal(value['low'])}, {_decimal(value['high'])}]"
+        return _decimal(number)
+    return f"{_decimal(number)} [{_decimal(value['low'])}, {_decimal(value['high'])}]"
 
 
 def _decimal(value: float) -> str:

@@ -13,6 +13,7 @@ from suti.cli.main import main
 from suti.ratings import answers, sources
 from suti.ratings.aggregate import aggregate
 from suti.ratings.prepare import prepare
+from suti.ratings.report import estimate
 from suti.ratings.schemes import BINARY, PAIRWISE, SC_PQ, SCHEMES, Scheme
 from suti.ratings.store import Store
 from suti.ratings.study import DATABASE, load_key
@@ -46,15 +47,15 @@ def test_sc_pq_and_alpha_equal_hand_computed_figures_with_missing_ratings(tmp_pa
     assert main([*command, "--out", str(tmp_path / "out.json"), "--csv", str(tmp_path / "t.csv")]) == 0
     result = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
     a, b = result["methods"]["A"], result["methods"]["B"]
-    assert a["sc"]["value"] == pytest.approx(3.5 / 6)
-    assert a["pq"]["value"] == pytest.approx(3 / 5)
-    assert a["overall"]["value"] == pytest.approx((math.sqrt(0.5) + 1 + 0 + 0.5 + 0) / 5)
+    assert a["sc"]["mean"] == pytest.approx(3.5 / 6)
+    assert a["pq"]["mean"] == pytest.approx(3 / 5)
+    assert a["overall"]["mean"] == pytest.approx((math.sqrt(0.5) + 1 + 0 + 0.5 + 0) / 5)
     assert a["alpha_sc"]["value"] == pytest.approx(0.8)
     assert a["alpha_pq"]["value"] == pytest.approx(-0.5)
     assert (a["n_ratings"], a["n_items"], a["n_raters"]) == (6, 3, 3)
     for metric in ("sc", "pq", "overall", "alpha_sc"):
-        assert a[metric]["low"] <= a[metric]["value"] <= a[metric]["high"]
-    assert (b["sc"]["value"], b["pq"]["value"], b["overall"]["value"]) == (0.25, 1.0, 0.0)
+        assert a[metric]["low"] <= estimate(a[metric]) <= a[metric]["high"]
+    assert (b["sc"]["mean"], b["pq"]["mean"], b["overall"]["mean"]) == (0.25, 1.0, 0.0)
     assert b["sc"]["low"] is None, "of one item there is no interval"
     assert result["n_items"] == 3
     assert b["alpha_pq"] == {"value": None, "low": None, "high": None}, "one pairable value: nothing to agree upon"
@@ -84,12 +85,12 @@ def test_binary_overall_is_the_and_of_one_rating_and_the_bootstrap_is_over_subje
     given = ratings(tmp_path, text, BINARY)
     result = aggregate(given, bootstrap=300)
     a = result["methods"]["A"]
-    assert a["subject"]["value"] == pytest.approx(4 / 5)
-    assert a["overall"]["value"] == pytest.approx(1 / 4), "no rater of i1 says yes to all three"
+    assert a["subject"]["mean"] == pytest.approx(4 / 5)
+    assert a["overall"]["mean"] == pytest.approx(1 / 4), "no rater of i1 says yes to all three"
     assert (a["overall"]["low"], a["overall"]["high"]) == (0.0, 1.0), "each of two subjects may be drawn twice"
     assert result["bootstrap"]["over"] == "subjects"
     # two of three say yes to each question of i1, so the majority says yes to all
-    assert aggregate(given, bootstrap=10, votes="majority")["methods"]["A"]["overall"]["value"] == 1.0
+    assert aggregate(given, bootstrap=10, votes="majority")["methods"]["A"]["overall"]["mean"] == 1.0
 
 
 def test_differences_are_paired_and_seeded(tmp_path: Path) -> None:
@@ -113,10 +114,10 @@ def test_raters_who_fail_attention_checks_are_left_out_and_named(tmp_path: Path,
     assert main([*command, "--tex", str(tmp_path / "t.tex"), "--out", str(tmp_path / "o.json")]) == 0
     assert "left out: rater bad failed 1 of 2 attention checks" in capsys.readouterr().out
     result = json.loads((tmp_path / "o.json").read_text())
-    assert result["excluded_raters"] == ["bad"] and result["methods"]["A"]["subject"]["value"] == 1.0
+    assert result["excluded_raters"] == ["bad"] and result["methods"]["A"]["subject"]["mean"] == 1.0
     assert r"\toprule" in (tmp_path / "t.tex").read_text()
     kept = aggregate(answers.read_csv(path, BINARY), bootstrap=10, keep_flagged=True)
-    assert kept["methods"]["A"]["subject"]["value"] == 0.5 and kept["raters"]["bad"]["flagged"]
+    assert kept["methods"]["A"]["subject"]["mean"] == 0.5 and kept["raters"]["bad"]["flagged"]
     assert aggregate(answers.read_csv(path, BINARY), bootstrap=10, max_failed=0.5)["excluded_raters"] == []
     path.write_text(text.replace("good,c1,,1,1,1,real,1", "good,c1,,0,1,1,real,0"))
     assert main(command) == 2
