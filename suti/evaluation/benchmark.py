@@ -140,7 +140,9 @@ def from_world(
     return result
 
 
-def read_dreambench(path: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+def read_dreambench(
+    path: Path, asked: str = "evaluation.path"
+) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
     """Classes by subject, and the object and live templates with '{}' for the class, of
     prompts_and_classes.txt.
 
@@ -148,6 +150,7 @@ def read_dreambench(path: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[
 
     Args:
         path: the clone's dataset folder; the file lies in it or beside it.
+        asked: the setting or option that named it, for errors.
 
     Raises:
         FileNotFoundError: no such folder or file.
@@ -157,8 +160,8 @@ def read_dreambench(path: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[
     file = next((candidate for candidate in candidates if candidate.is_file()), None)
     if file is None:
         raise FileNotFoundError(
-            f"evaluation.path: no prompts_and_classes.txt in {path}; give the `dataset` folder of a clone of "
-            "google/dreambooth, or set evaluation.benchmark to folders"
+            f"{asked}: no prompts_and_classes.txt in {path}; give the `dataset` folder of a clone of "
+            "google/dreambooth, or take the benchmark `folders`"
         )
     text = file.read_text(encoding="utf-8")
     head, _, tail = text.partition("Object Prompts")
@@ -192,6 +195,11 @@ def dreambench(path: Path, subjects: int, prompts_per_subject: int, max_pixels: 
             f"{path}: no folder for subject {missing[0]!r} of prompts_and_classes.txt; clone it whole"
         )
     return _photos([(path / name, cls) for name, cls in chosen], objects, lives, prompts_per_subject, max_pixels)
+
+
+def templates_for(class_name: str, objects: tuple[str, ...], lives: tuple[str, ...]) -> tuple[str, ...]:
+    """The templates of a class: those of live subjects if its last word is one of ``LIVE_WORDS``."""
+    return lives if class_name.lower().split()[-1] in LIVE_WORDS else objects
 
 
 def folders(path: Path, subjects: int, prompts_per_subject: int, max_pixels: int) -> Benchmark:
@@ -231,9 +239,10 @@ def _photos(
     result = Benchmark()
     for folder, class_name in chosen:
         subject_id = subject_key(folder.name)
-        live = class_name.lower().split()[-1] in LIVE_WORDS
+        templates = templates_for(class_name, objects, lives)
+        live = templates is lives
         result.subjects.append({"subject_id": subject_id, "class_name": class_name, "live": live})
-        result.prompts.extend(prompt_rows(subject_id, class_name, lives if live else objects, prompts_per_subject))
+        result.prompts.extend(prompt_rows(subject_id, class_name, templates, prompts_per_subject))
         photos = read_photos(folder, max_pixels)
         result.references[subject_id] = photos
         for number, photo in enumerate(photos):
