@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from suti.cli.measuring import (
     OWN,
     add_options,
@@ -22,7 +20,6 @@ from suti.cli.measuring import (
 )
 from suti.evaluation.folders import find_generated, find_references, read_prompts
 from suti.evaluation.protocols import Protocol
-from suti.evaluation.scoring import prepare, real_pictures, report, score
 from suti.io.atomic import atomic_path, write_json
 
 DESCRIPTION = """
@@ -84,6 +81,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit status."""
+    import pandas as pd  # here, so that other commands need not wait for it
+
+    from suti.evaluation.scoring import prepare, real_pictures, report, score
+
     begun = time.perf_counter()
     config, embeddings, bootstrap, seed = settings(options)
     protocols = protocols_of(options, config)

@@ -9,14 +9,16 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import suti
 from suti.cli.config import read
 from suti.config.schema import Config
-from suti.evaluation.embedding import Embeddings
 from suti.evaluation.protocols import MEANS, NO_ENCODER, PROTOCOLS, RULES, Protocol, find_protocol, kind
 from suti.io.provenance import provenance
+
+if TYPE_CHECKING:
+    from suti.evaluation.embedding import Embeddings
 
 OWN = "own"
 RESERVED = {"protocols", "provenance", "run", "sample_id", "subject_id", "prompt_id", "image_index", "nearest_dino",
@@ -130,6 +132,8 @@ def images_only(protocols: Sequence[Protocol]) -> list[Protocol]:
 
 def settings(options: argparse.Namespace) -> tuple[Config, Embeddings, int, int]:
     """Configuration, embeddings, number of resamples and seed of a call."""
+    from suti.evaluation.embedding import Embeddings
+
     config = read(options.configfile)
     embeddings = Embeddings(cache_folder(options.cache), config.compute, config.pages.max_pixels, options.partial)
     seed = config.seed if options.seed is None else options.seed

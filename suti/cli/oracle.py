@@ -15,7 +15,6 @@ from suti.cli.measuring import (
     settings,
 )
 from suti.evaluation.folders import find_references
-from suti.evaluation.scoring import metric_entries, prepare, real_pictures, score
 from suti.io.atomic import write_json
 
 DESCRIPTION = """
@@ -50,6 +49,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit status."""
+    from suti.evaluation.scoring import metric_entries, prepare, real_pictures, score
+
     begun = time.perf_counter()
     config, embeddings, bootstrap, seed = settings(options)
     protocols = images_only(protocols_of(options, config))

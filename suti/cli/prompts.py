@@ -7,7 +7,6 @@ from pathlib import Path
 
 from suti.cli.config import read
 from suti.evaluation.folders import write_prompts
-from suti.evaluation.prompt_lists import BENCHMARKS, prompt_list
 
 DESCRIPTION = """
 Write the (subject, prompt) pairs of a benchmark as CSV with the columns subject, class, prompt. A prompt names the
@@ -41,7 +40,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--benchmark", choices=BENCHMARKS, required=True, help="which one, see above")
+    add("--benchmark", metavar="NAME", required=True, help="which one, see above")
     add("--path", type=Path, help="where it lies, see above")
     add("--out", type=Path, required=True, metavar="FILE.csv", help="CSV to write")
     add("--subjects", type=int, metavar="N", help="the first N subjects (default: all; world: 30)")
@@ -52,6 +51,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit status."""
+    from suti.evaluation.prompt_lists import prompt_list
+
     if options.subjects is not None and options.subjects < 1:
         raise ValueError(f"--subjects: {options.subjects}, expected 1 or more")
     seed = read(options.configfile).seed if options.seed is None else options.seed
