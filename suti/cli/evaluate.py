@@ -13,6 +13,7 @@ from suti.cli.measuring import (
     add_options,
     number,
     origin,
+    positive,
     print_table,
     protocols_of,
     settings,
@@ -73,7 +74,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--generated", type=Path, required=True, metavar="DIR", help="pictures to score, see above")
     parser.add_argument("--prompts", type=Path, required=True, metavar="CSV", help="columns subject, class, prompt")
-    parser.add_argument("--images", type=int, metavar="N", help="pictures that each prompt must have (DreamBench: 4)")
+    parser.add_argument(
+        "--images", type=positive, metavar="N", help="pictures that each prompt must have (DreamBench: 4)"
+    )
     parser.add_argument("--scores", type=Path, metavar="FILE.csv", help="also write the scores of every picture")
     add_options(parser)
     parser.set_defaults(run=run)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import suti
 from suti.cli.config import read
 from suti.config.schema import Config
-from suti.evaluation.protocols import MEANS, NO_ENCODER, PROTOCOLS, RULES, Protocol, find_protocol, kind
+from suti.evaluation.protocols import MEANS, NO_ENCODER, PROTOCOLS, RULES, Protocol, find_protocol, kind, plain
 from suti.io.provenance import provenance
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="mean over subjects or over images without --protocol (default: subjects)",
     )
     add("--out", type=Path, required=True, metavar="FILE.json", help="JSON to write")
-    add("--bootstrap", type=_positive, metavar="N", help="resamples of the intervals (default: evaluation.bootstrap)")
+    add("--bootstrap", type=positive, metavar="N", help="resamples of the intervals (default: evaluation.bootstrap)")
     add("--seed", type=int, help="seed of the resamples (default: seed)")
     add(
         "--cache",
@@ -78,7 +78,8 @@ def _encoder(text: str) -> tuple[str, str]:
     return name, f"transformers:{os.path.expanduser(spec[len(home) - 1 :])}" if spec.startswith(home) else spec
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A whole number of 1 or more, as an option."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of 1 or more")
     return int(text)
@@ -99,11 +100,10 @@ def protocols_of(options: argparse.Namespace, config: Config) -> list[Protocol]:
             raise ValueError("--encoders: no encoder; give NAME=SPEC, or --protocol")
         source = "the command line" if given else "evaluation.encoders of the configuration"
         return [Protocol(OWN, own, options.reference_rule, options.aggregate, source=source)]
-    given = {name.lower().replace("-", "_"): spec for name, spec in given.items()}
     chosen = [find_protocol(name) for name in dict.fromkeys(options.protocol)]
-    unknown = [name for name in given if not any(name in protocol.encoders for protocol in chosen)]
+    known = sorted({metric for protocol in chosen for metric in protocol.encoders})
+    unknown = [name for name in given if plain(name) not in map(plain, known)]
     if unknown:
-        known = sorted({metric for protocol in chosen for metric in protocol.encoders})
         raise ValueError(f"--encoders: {unknown[0]!r} is no metric of these protocols, expected {', '.join(known)}")
     chosen = [protocol.with_encoders(given) for protocol in chosen]
     bare = [protocol.name for protocol in chosen if not protocol.encoders]

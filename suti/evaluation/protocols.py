@@ -90,7 +90,8 @@ class Protocol:
 
         What was replaced is remembered, so that no number passes for the protocol's own.
         """
-        mine = {metric: spec for metric, spec in encoders.items() if metric in self.encoders}
+        given = {plain(metric): spec for metric, spec in encoders.items()}
+        mine = {metric: given[plain(metric)] for metric in self.encoders if plain(metric) in given}
         kept = {metric: mine.get(metric, spec) for metric, spec in self.encoders.items()}
         kept = {metric: spec for metric, spec in kept.items() if spec != NO_ENCODER}
         replaced = {metric: spec for metric, spec in mine.items() if spec != self.encoders[metric]}
@@ -98,9 +99,14 @@ class Protocol:
         return replace(self, encoders=kept, crops=crops, replaced={**self.replaced, **replaced})
 
 
+def plain(metric: str) -> str:
+    """A metric's name as protocols write it: CLIP-I is clip_i."""
+    return metric.lower().replace("-", "_")
+
+
 def kind(metric: str) -> Kind:
     """Whether a metric compares pictures with 'text' or with 'image's, by its name."""
-    return "text" if metric.lower().replace("-", "_").startswith("clip_t") else "image"
+    return "text" if plain(metric).startswith("clip_t") else "image"
 
 
 KOSMOS_G_CHOSEN = MappingProxyType({

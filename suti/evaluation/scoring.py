@@ -18,7 +18,7 @@ from suti.evaluation.copies import COPIES, COPY_RULE, SIZE, diversity, mark, nea
 from suti.evaluation.embedding import THUMBNAILS, Embeddings, Encoding
 from suti.evaluation.folders import Picture
 from suti.evaluation.metrics import reference_similarity, text_similarity
-from suti.evaluation.protocols import MEANS, RULES, Protocol, kind
+from suti.evaluation.protocols import MEANS, RULES, Protocol, kind, plain
 
 REAL, GENERATED = "real", "generated"
 EXTRAS = (*COPIES, "diversity")
@@ -33,7 +33,7 @@ def encoding(protocol: Protocol, metric: str) -> Encoding:
 def copy_metric(protocol: Protocol) -> str | None:
     """The metric whose embeddings serve the copy check and diversity: DINO, else DINOv2, else the first of pictures."""
     metrics = protocol.images()
-    by_name = {metric.lower().replace("-", "_"): metric for metric in metrics}
+    by_name = {plain(metric): metric for metric in metrics}
     return by_name.get("dino") or by_name.get("dinov2") or (metrics[0] if metrics else None)
 
 
