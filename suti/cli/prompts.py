@@ -26,7 +26,10 @@ EPILOG = """
 examples:
   suti prompts --benchmark dreambench --path dreambooth/dataset --out prompts.csv
   suti prompts --benchmark dreambench-v2 --path v2.csv --out prompts.csv
-  suti prompts --benchmark world --subjects 30 --out prompts.csv
+
+  the world's, with pictures of its subjects to show to a system (world/demonstrations) and to judge it by
+  (world/references):
+    suti prompts --benchmark world --out prompts.csv --pictures world
 """
 
 
@@ -44,6 +47,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--path", type=Path, help="where it lies, see above")
     add("--out", type=Path, required=True, metavar="FILE.csv", help="CSV to write")
     add("--subjects", type=int, metavar="N", help="the first N subjects (default: all; world: 30)")
+    add("--pictures", type=Path, metavar="DIR", help="also write the world's pictures into this new folder")
     add("--seed", type=int, help="seed of the world's subjects (default: seed)")
     add("--configfile", nargs="+", default=[], metavar="FILE", help="YAML files, merged in order over config.yaml")
     parser.set_defaults(run=run)
@@ -51,12 +55,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit status."""
-    from suti.evaluation.prompt_lists import prompt_list
+    from suti.evaluation.prompt_lists import prompt_list, world_pictures
 
     if options.subjects is not None and options.subjects < 1:
         raise ValueError(f"--subjects: {options.subjects}, expected 1 or more")
+    if options.pictures and options.benchmark != "world":
+        raise ValueError(f"--pictures: {options.benchmark} has its own pictures; only the world's are made")
     seed = read(options.configfile).seed if options.seed is None else options.seed
     rows = prompt_list(options.benchmark, options.path and options.path.expanduser(), seed, options.subjects)
+    if options.pictures:
+        print(f"{world_pictures(options.pictures, seed, options.subjects)} pictures; {options.pictures}")
     count = write_prompts(options.out, rows)
     print(f"{count} prompts of {len({row['subject'] for row in rows})} subjects; {options.out}")
     return 0

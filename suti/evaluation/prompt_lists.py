@@ -9,13 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from types import MappingProxyType
 
-from suti.evaluation.benchmark import class_of, read_dreambench, templates_for
+from suti.evaluation.benchmark import WORLD_REFERENCES, class_of, read_dreambench, templates_for
 from suti.evaluation.folders import pictures_in, read_prompts
+from suti.io.atomic import atomic_path
+from suti.io.shards import encode_png
 from suti.world import benchmark as world
 from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES
 
 BENCHMARKS = ("dreambench", "dreambench-v2", "world", "folders", "csv")
-WORLD_SUBJECTS = 30
+WORLD_SUBJECTS, WORLD_DEMONSTRATIONS = 30, 4
 CLASSES = MappingProxyType({
     "backpack": "backpack", "backpack_dog": "backpack", "bear_plushie": "stuffed animal", "berry_bowl": "bowl",
     "can": "can", "candle": "candle", "cat": "cat", "cat2": "cat", "clock": "clock", "colorful_sneaker": "sneaker",
@@ -99,3 +101,30 @@ def folders(path: Path) -> list[Row]:
 def _world(seed: int, subjects: int) -> list[Row]:
     rows = world.benchmark_prompts(world.benchmark_subjects(seed, subjects))
     return [{"subject": row["subject_id"], "class": row["class_name"], "prompt": row["prompt"]} for row in rows]
+
+
+def world_pictures(folder: Path, seed: int, subjects: int | None = None) -> int:
+    """The world's subjects as folders of PNG files, as the workflow's benchmark has them; returns how many files.
+
+    ``folder``/demonstrations/SUBJECT holds what a system may see, each picture with its text beside it, and
+    ``folder``/references/SUBJECT what it is judged by.
+
+    Raises:
+        ValueError: the folder has pictures already, which would be mixed with these.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"--pictures: {folder} is not empty; name a new folder")
+    count = 0
+    with atomic_path(folder) as part:
+        for subject in world.benchmark_subjects(seed, subjects or WORLD_SUBJECTS):
+            shown = world.demonstrations(subject, WORLD_DEMONSTRATIONS, seed)
+            real = world.demonstrations(subject, WORLD_REFERENCES, f"references-{seed}")
+            for kind, pictures in (("demonstrations", shown), ("references", real)):
+                place = part / kind / subject.subject_id
+                place.mkdir(parents=True)
+                for number, (image, caption) in enumerate(zip(pictures.images, pictures.captions, strict=True)):
+                    (place / f"{number:02d}.png").write_bytes(encode_png(image))
+                    count += 1
+                    if kind == "demonstrations":
+                        (place / f"{number:02d}.txt").write_text(caption + "\n", encoding="utf-8")
+    return count

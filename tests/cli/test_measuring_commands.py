@@ -13,6 +13,7 @@ from PIL import Image
 from suti.cli import main as program
 from suti.cli.measuring import cache_folder
 from suti.evaluation import embedding
+from suti.evaluation.benchmark import from_world
 from suti.evaluation.prompt_lists import CLASSES
 from suti.world import benchmark as world
 from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES
@@ -73,9 +74,27 @@ def test_other_lists_of_prompts(tmp_path: Path):
     assert "grey_cat2,grey cat,a grey cat wearing a red hat" in (tmp_path / "f.csv").read_text()
 
 
+def test_the_worlds_subjects_as_folders(tmp_path: Path, capsys):
+    arguments = ("--benchmark", "world", "--subjects", 2, "--out", "w.csv", "--pictures", "w")
+    assert suti("prompts", *arguments) == 0
+    subjects = {row["subject"] for row in csv.DictReader((tmp_path / "w.csv").open())}
+    made = from_world(0, 2, 1, 4, 1)
+    for subject in subjects:
+        references = sorted((tmp_path / "w" / "references" / subject).glob("*.png"))
+        for file, image in zip(references, made.references[subject], strict=True):
+            np.testing.assert_array_equal(np.asarray(Image.open(file)), image)
+    for row in made.demonstrations:
+        subject, number = row["image_id"].rsplit("__", 1)
+        shown = tmp_path / "w" / "demonstrations" / subject / f"{number}.png"
+        np.testing.assert_array_equal(np.asarray(Image.open(shown)), made.demonstration_images[row["image_id"]])
+        assert shown.with_suffix(".txt").read_text() == row["text"] + "\n"
+    assert suti("prompts", *arguments) == 2 and "not empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--benchmark", "csv", "--path", "refs.csv", "--pictures", "x"), "csv has its own pictures"),
         (("--benchmark", "dreambunch"), "expected one of dreambench, dreambench-v2"),
         (("--benchmark", "dreambench"), "--path: needed for dreambench"),
         (("--benchmark", "dreambench", "--path", "."), "--path: no prompts_and_classes.txt"),
