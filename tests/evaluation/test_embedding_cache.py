@@ -215,6 +215,19 @@ def test_the_crop_is_that_of_dinos_repository(size: tuple[int, int]):
     assert embedding.crop(image, "own") is image
 
 
+def test_after_the_crop_an_encoders_own_preprocessing_only_normalises():
+    from torchvision import transforms
+    from transformers import ViTImageProcessor
+
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    image = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    cut = Image.fromarray(embedding.crop(image, "resize256-crop224"))
+    theirs = transforms.Normalize(mean, std)(transforms.ToTensor()(cut))
+    processor = ViTImageProcessor(size={"height": 224, "width": 224}, image_mean=mean, image_std=std)
+    ours = processor(images=[cut], return_tensors="pt")["pixel_values"][0]
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
+
+
 def test_an_encoder_that_cannot_be_loaded_names_the_way_out(pictures: list[Path]):
     with pytest.raises(ValueError, match=r"does not exist.*--encoders NAME=none"):
         Embeddings(None).prepare({Encoding("transformers:./absent/model"): pictures})
