@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +24,9 @@ COLUMNS = ("subject", "class", "prompt")
 MAX_BYTES = 50_000_000
 MAX_TEXT = 2_000
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
+DEPTH = (
+    4  # folders that are searched for generated pictures: one more than the layouts have, to name what lies too deep
+)
 NAMED = 5  # files or prompts that an error names
 
 
@@ -213,10 +216,8 @@ def find_generated(
 
 def _placed(folder: Path, subjects: list[str]) -> Iterable[tuple[Path, tuple[str, int] | None]]:
     """Every picture below a folder, with its subject and prompt number where its place says so."""
-    for path in sorted(folder.rglob("*")):
+    for path in _below(folder, DEPTH):
         inside = path.relative_to(folder)
-        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in inside.parts):
-            continue
         key = None
         if len(inside.parts) == 3 and re.fullmatch(r"\d{1,6}", inside.parts[1]):
             key = (inside.parts[0], int(inside.parts[1]))
@@ -227,6 +228,15 @@ def _placed(folder: Path, subjects: list[str]) -> Iterable[tuple[Path, tuple[str
             match = re.fullmatch(r"(\d{1,6})__\d+", path.stem[len(subject) + 2 :]) if subject else None
             key = (subject, int(match[1])) if subject and match else None
         yield path, key
+
+
+def _below(folder: Path, depth: int) -> Iterator[Path]:
+    """Files that are named as pictures, links to folders followed; so deep and no deeper, as a link may be a loop."""
+    for path in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
+        if path.is_dir():
+            yield from _below(path, depth - 1) if depth > 1 else ()
+        elif path.suffix.lower() in SUFFIXES:
+            yield path
 
 
 def _complete(

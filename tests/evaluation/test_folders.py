@@ -64,6 +64,17 @@ def test_missing_and_extra_pictures_are_named(tmp_path: Path, prompts: list):
         find_generated(touch(tmp_path / "empty", "a.txt"), prompts)
 
 
+def test_links_are_followed_and_loops_end(tmp_path: Path, prompts: list):
+    real = touch(tmp_path / "elsewhere", *LAYOUTS["numbers"])
+    (tmp_path / "out").mkdir()
+    for subject in ("dog", "cat_a"):
+        (tmp_path / "out" / subject).symlink_to(real / subject)
+    assert len(find_generated(tmp_path / "out", prompts)) == 6
+    (real / "dog" / "loop").symlink_to(real / "dog")
+    with pytest.raises(ValueError, match=r"belong to no prompt of the CSV: dog/loop/0_0\.png"):
+        find_generated(tmp_path / "out", prompts)
+
+
 def test_files_of_the_csv(tmp_path: Path):
     (tmp_path / "p.csv").write_text("file,subject,prompt\nx/1.png,dog,a dog\n2.png,dog,a dog\n3.png,dog,a cat\n")
     prompts = read_prompts(tmp_path / "p.csv")
