@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit status."""
     import pandas as pd  # here, so that other commands need not wait for it
 
-    from suti.evaluation.scoring import prepare, real_pictures, report, score
+    from suti.evaluation.scoring import one_references, prepare, real_pictures, report, score, unpicked
 
     begun = time.perf_counter()
     config, embeddings, bootstrap, seed = settings(options)
@@ -102,6 +102,12 @@ def run(options: argparse.Namespace) -> int:
         generated = score(protocol, pictures, references, embeddings)
         real = score(protocol, real_pictures(references), references, embeddings)
         reports[protocol.name] = report(protocol, generated, real, embeddings, bootstrap, seed)
+        reports[protocol.name]["one_reference"] = one_references(protocol, references)
+        if left := unpicked(protocol, references):
+            warn(
+                f"{protocol.name}: its one reference of {len(left)} subjects ({left[0]}, ...) is not there or not named; "
+                "the first by name is taken"
+            )
         tables.append(pd.concat([generated, real]).assign(protocol=protocol.name))
     own = reports[OWN]["metrics"] if OWN in reports else {}
     result = {

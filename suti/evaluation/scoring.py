@@ -52,6 +52,21 @@ def one_reference(protocol: Protocol, subject: str, paths: Sequence[Path]) -> Pa
     return next((path for path in paths if path.stem == wanted), paths[0])
 
 
+def one_references(protocol: Protocol, references: Mapping[str, Sequence[Path]]) -> dict[str, str]:
+    """File name of each subject's one reference, where the protocol's rule has one."""
+    if protocol.references == "all":
+        return {}
+    return {subject: one_reference(protocol, subject, paths).name for subject, paths in references.items()}
+
+
+def unpicked(protocol: Protocol, references: Mapping[str, Sequence[Path]]) -> list[str]:
+    """Subjects of whom the protocol's own one reference is not there, so that the first by name stands in for it."""
+    if not protocol.chosen:
+        return []
+    taken = one_references(protocol, references)
+    return [name for name, file in taken.items() if Path(file).stem != Path(protocol.chosen.get(name, "")).stem]
+
+
 def references_of(protocol: Protocol, subject: str, paths: Sequence[Path]) -> list[Path]:
     """The real pictures of a subject that a protocol compares with."""
     if protocol.references == "all":

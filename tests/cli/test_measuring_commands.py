@@ -178,11 +178,13 @@ def test_several_protocols_with_encoders_on_disk(drawn: Path, capsys):
     encoders = ("--encoders", f"dino={DINO}", f"dinov2={DINO}", f"CLIP-I={CLIP}", f"clip_t={CLIP}")
     protocols = ("dreambooth", "kosmos-g", "dreambench-plus", "imagenhub", "mine.yaml")
     assert suti(*EVALUATE, "--protocol", *protocols, *encoders, "--out", "m.json") == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "kosmos-g: its one reference of 3 subjects" in err and "dreambench-plus: its one" not in err
     found = json.loads((drawn / "m.json").read_text())["protocols"]
     assert set(found) == {"dreambooth", "kosmos-g", "dreambench-plus", "imagenhub", "mine"}
     assert found["kosmos-g"]["metrics"]["dino"]["mean"] > found["dreambooth"]["metrics"]["dino"]["mean"]
     assert found["dreambooth"]["metrics"]["dino"]["replaced"] and not found["mine"]["metrics"]["dino"]["replaced"]
+    assert set(found["kosmos-g"]["one_reference"].values()) == {"00.png"} and found["imagenhub"]["one_reference"] == {}
     assert "not comparable" in out and "2310.02992" in found["kosmos-g"]["source"]
     assert set(found["dreambench-plus"]["metrics"]) == {"dino", "dinov2", "clip_i", "clip_t"}
 
