@@ -105,8 +105,8 @@ def run(options: argparse.Namespace) -> int:
         reports[protocol.name]["one_reference"] = one_references(protocol, references)
         if left := unpicked(protocol, references):
             warn(
-                f"{protocol.name}: its one reference of {len(left)} subjects ({left[0]}, ...) is not there or not named; "
-                "the first by name is taken"
+                f"{protocol.name}: its one reference of {len(left)} subjects ({left[0]}, ...) is not there, or not "
+                "named; the first by name is taken"
             )
         tables.append(pd.concat([generated, real]).assign(protocol=protocol.name))
     own = reports[OWN]["metrics"] if OWN in reports else {}
