@@ -302,8 +302,9 @@ class Baselines(Section):
 class Evaluation(Section):
     """Benchmarks and metrics."""
 
-    benchmark: Literal["world", "dreambench", "folders"] = Field("world", description="world: unseen rendered subjects; dreambench: a clone of google/dreambooth; folders: one folder of pictures a subject with class names from folder names")
+    benchmark: Literal["world", "dreambench", "folders", "csv"] = Field("world", description="world: unseen rendered subjects; dreambench: a clone of google/dreambooth; folders: one folder of pictures a subject with class names from folder names; csv: such folders and the prompts of evaluation.prompts")
     path: str = Field("", description="the clone's `dataset` folder, or the folder of subject folders (unused for world)")
+    prompts: str = Field("", description="CSV with columns subject, class, prompt, for the benchmark csv (`suti prompts` writes such files)")
     subjects: Positive = Field(30, description="benchmark subjects used, in order")
     prompts_per_subject: Positive = Field(10, description="prompts a subject for base, SuTI and real images, spread evenly over the templates")
     ablation_prompts_per_subject: Positive = Field(4, description="prompts a subject for the lambda and demonstration curves")
@@ -315,13 +316,13 @@ class Evaluation(Section):
     guidance_scale: float = Field(2.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
     demonstration_guidance_scale: float | None = Field(4.0, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
     dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
-    encoders: dict[Literal["dino", "clip_i", "clip_t"], EncoderSpec] = Field(
+    encoders: dict[Literal["dino", "clip_i", "clip_t", "dinov2"], EncoderSpec] = Field(
         default_factory=lambda: {
             "dino": "transformers:resources/models/dino",
             "clip_i": "open_clip:local-dir:resources/models/clip",
             "clip_t": "open_clip:local-dir:resources/models/clip",
         },
-        description="encoder of each metric; null leaves the metric out, and its column stays empty",
+        description="encoder of each metric: dino, clip_i, clip_t and, where one is named, dinov2; null leaves the metric out, and its column stays empty",
     )
     probe: str | None = Field("resources/models/probe", description="probe networks that know the world's truth, or null where there is no truth")
     bootstrap: Positive = Field(1000, description="bootstrap resamples over subjects for the 95 % intervals")
@@ -374,4 +375,6 @@ class Config(Section):
             raise ValueError(f"pages.path: empty, but pages.format is {self.pages.format!r}; name the files or folders to read")
         if self.evaluation.benchmark != "world" and not self.evaluation.path:
             raise ValueError(f"evaluation.path: empty, but evaluation.benchmark is {self.evaluation.benchmark!r}; name the folder")
+        if self.evaluation.benchmark == "csv" and not self.evaluation.prompts:
+            raise ValueError("evaluation.prompts: empty, but evaluation.benchmark is 'csv'; name the CSV, or take the benchmark folders")
         return self
