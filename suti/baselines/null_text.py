@@ -117,6 +117,7 @@ def tune_null_text(
         optimizer = torch.optim.Adam([trained], lr=settings.learning_rate * (1 - number / (2 * steps)))
         done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         best = torch.full((len(x),), torch.inf, device=x.device)
+        following = x
         for tried in range(settings.inner_steps + 1):
             with torch.set_grad_enabled(tried < settings.inner_steps):
                 unconditional = _predict(base, x, timestep, trained, compute).float()
@@ -127,16 +128,14 @@ def tune_null_text(
             better = (losses.detach() < best) & ~done
             null = torch.where(better[:, None, None], trained.detach(), null)
             best = torch.where(better, losses.detach(), best)
+            following = torch.where(better[:, None, None, None], reached.detach(), following)
             done |= best < settings.early_stop * (1 + 2 * number)
             if done.all() or tried == settings.inner_steps:
                 break
             optimizer.zero_grad(set_to_none=True)
             losses.sum().backward(inputs=[trained])
             optimizer.step()
-        with torch.no_grad():
-            unconditional = _predict(base, x, timestep, null, compute).float()
-            guided = guide(conditional, unconditional, settings.guidance_scale)
-            x = ddim_step(base.scheduler, guided, x, timestep, to)
+        x = following
         nulls.append(null)
     return torch.stack(nulls)
 
@@ -170,14 +169,15 @@ def edit(
     text = torch.cat([inverted.text, base.encode_text(list(prompts))])
     alignments = [align(base.tokenizer, inverted.captions[c], p) for c, p in zip(chosen, prompts, strict=True)]
     first = len(places)  # of the conditional rows
-    control = AttentionControl.of(
-        range(first + n, 2 * first), [first + c for c in chosen], alignments, base.device
+    control = AttentionControl(
+        range(first + n, 2 * first), [first + c for c in chosen], alignments, settings.cross_share,
+        settings.self_share, base.device,
     )  # fmt: skip
     timesteps = ddim_timesteps(base.scheduler, settings.num_inference_steps)
     x = inverted.noise[places]
     with controlled_attention(base.unet, control):
         for number, (timestep, to) in enumerate(zip(timesteps[:-1], timesteps[1:], strict=True)):
-            control.at(number, settings.num_inference_steps, settings.cross_share, settings.self_share)
+            control.at(number, settings.num_inference_steps)
             texts = torch.cat([inverted.nulls[number][places], text])
             unconditional, conditional = _predict(base, torch.cat([x, x]), timestep, texts, compute).float().chunk(2)
             guided = guide(conditional, unconditional, settings.guidance_scale)

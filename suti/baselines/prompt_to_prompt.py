@@ -6,12 +6,13 @@ Null-Text Inversion edits real pictures with it, InstructPix2Pix makes its train
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 import numpy as np
 import torch
 
 from suti.diffusion.sampling import guide, sample_ddpm, sampling_scheduler
-from suti.models.attention_control import AttentionControl, controlled_attention
+from suti.models.attention_control import AttentionControl, Shares, controlled_attention
 from suti.models.base import BaseModel
 from suti.models.word_alignment import align
 
@@ -19,38 +20,43 @@ from suti.models.word_alignment import align
 @torch.no_grad()
 def draw_pairs(
     base: BaseModel, sources: Sequence[str], targets: Sequence[str], generators: Sequence[tuple[torch.Generator, ...]],
-    num_inference_steps: int, guidance_scale: float, dynamic_thresholding: bool, cross_share: float, self_share: float,
+    num_inference_steps: int, guidance_scale: float, dynamic_thresholding: bool, cross_share: Shares,
+    self_share: Shares, unconditional: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Draw pairs of pictures, (n prompts each): uint8 ``(n, H, W, 3)`` of the sources and of the targets.
+    """Draw pairs of pictures, of n sources and their targets: uint8 ``(n, H, W, 3)`` each.
 
-    Sampling is the project's (DDPM), so the noise that is added on the way is shared too. The unconditional half of the
-    guidance is not controlled, as in the authors' code.
+    Sampling is the project's (DDPM), so the noise that is added on the way is shared too.
 
     Args:
         generators: two generators of one key for each pair: both pictures get the same noise.
-        cross_share: share of the steps, from the first on, at which cross-attention maps are replaced.
-        self_share: the same of self-attention maps.
+        cross_share, self_share: shares of the steps at which maps are replaced; see ``AttentionControl``.
+        unconditional: control the unconditional half of the guidance too, as InstructPix2Pix does; the authors of
+            Prompt-to-Prompt leave it.
     """
     n = len(sources)
+    guided = guidance_scale != 1
     text = base.encode_text([*sources, *targets])
-    texts = torch.cat([base.encode_text([""]).expand(2 * n, -1, -1), text]) if guidance_scale != 1 else text
+    texts = torch.cat([base.encode_text([""]).expand(2 * n, -1, -1), text]) if guided else text
     texts = texts.to(base.unet.dtype)
-    first = len(texts) - 2 * n  # of the conditional rows
+    # Rows: sources and targets without text (if guided), then sources and targets.
+    halves = [0, 2 * n] if guided and unconditional else [len(texts) - 2 * n]
     alignments = [align(base.tokenizer, s, t) for s, t in zip(sources, targets, strict=True)]
-    control = AttentionControl.of(
-        range(first + n, first + 2 * n), range(first, first + n), alignments, base.device
+    shares = [
+        share if isinstance(share, float | int) else [*share] * len(halves) for share in (cross_share, self_share)
+    ]
+    control = AttentionControl(
+        [half + n + i for half in halves for i in range(n)], [half + i for half in halves for i in range(n)],
+        alignments * len(halves), *shares, base.device,
     )  # fmt: skip
-    step = 0
+    steps = count()
 
     def denoiser(x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        nonlocal step
-        control.at(step, num_inference_steps, cross_share, self_share)
-        step += 1
-        copies = len(texts) // (2 * n)
+        control.at(next(steps), num_inference_steps)
+        copies = 2 if guided else 1
         out = base.unet(
             torch.cat([x.to(base.unet.dtype)] * copies), torch.cat([timesteps] * copies), texts, return_dict=False
         )[0]
-        return guide(out[2 * n :], out[: 2 * n], guidance_scale) if copies == 2 else out
+        return guide(out[2 * n :], out[: 2 * n], guidance_scale) if guided else out
 
     scheduler = sampling_scheduler(base.scheduler, pixel=base.vae is None, dynamic_thresholding=dynamic_thresholding)
     side = int(base.unet.config.sample_size)

@@ -287,7 +287,7 @@ class Apprentice(Section):
 
 
 # Those of suti/baselines/systems.py; a test compares the two.
-SystemName = Literal["dreambooth", "dreambooth-prior", "dream-suti"]
+SystemName = Literal["dreambooth", "dreambooth-prior", "null-text", "imagic", "instruct-pix2pix", "dream-suti"]
 
 
 class Baselines(Section):
@@ -303,6 +303,31 @@ class Baselines(Section):
     prior_weight: float = Field(1.0, ge=0, description="weight of the prior preservation loss (paper: 1)")
     dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
     dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
+    null_text_inference_steps: Positive = Field(16, description="Null-Text Inversion: DDIM steps of inversion and edit (paper: 50)")
+    null_text_inner_steps: Natural = Field(3, description="Null-Text Inversion: most optimiser steps on the null embedding of one DDIM step (paper: 10); 0 is plain DDIM inversion")
+    null_text_learning_rate: float = Field(1e-2, gt=0, description="Null-Text Inversion: Adam's rate at the noisiest step; it falls to half")
+    null_text_early_stop: float = Field(1e-5, ge=0, description="Null-Text Inversion: squared error at which a step's tuning ends; it grows by twice this value a step")
+    null_text_guidance_scale: float = Field(2.0, ge=0, description="Null-Text Inversion: guidance weight of tuning and edit (paper: 7.5)")
+    null_text_cross_share: Fraction = Field(0.8, description="Null-Text Inversion: share of the steps at which Prompt-to-Prompt replaces cross-attention maps")
+    null_text_self_share: Fraction = Field(0.4, description="Null-Text Inversion: the same of self-attention maps")
+    imagic_embedding_steps: Natural = Field(12, description="Imagic: Adam steps on the text embedding of a picture (paper: 100 with Imagen, 1000 with Stable Diffusion)")
+    imagic_embedding_learning_rate: float = Field(1e-2, gt=0, description="Imagic: their rate (paper: 1e-3)")
+    imagic_steps: Positive = Field(14, description="Imagic: steps that fine-tune the UNet to a picture (paper: 1500)")
+    imagic_learning_rate: float = Field(2e-4, gt=0, description="Imagic: their Adafactor rate")
+    imagic_batch_size: Positive = Field(4, description="Imagic: draws of noise and timestep a step, of both kinds")
+    imagic_eta: Fraction = Field(0.7, description="Imagic: share of the prompt's own embedding in what is drawn (paper: .6 to .8)")
+    instruct_pix2pix_edits: Positive = Field(120, description="InstructPix2Pix: pairs of captions that training pictures are drawn for (paper: 454,445)")
+    instruct_pix2pix_draws: Positive = Field(2, description="InstructPix2Pix: pairs of pictures drawn of each (paper: 100)")
+    instruct_pix2pix_keep: Positive = Field(2, description="InstructPix2Pix: most of these that are trained on, the best by direction (paper: 4)")
+    instruct_pix2pix_min_image: float = Field(0.45, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of a pair's pictures; belongs to filtering.encoder, as the next two (paper: .75)")
+    instruct_pix2pix_min_text: float = Field(0.4, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of each picture and its caption (paper: .2)")
+    instruct_pix2pix_min_direction: float = Field(0.4, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of the change of the pictures and the change of the captions (paper: .2)")
+    instruct_pix2pix_steps: Positive = Field(150, description="InstructPix2Pix: optimiser steps of its one training (paper: 10,000)")
+    instruct_pix2pix_batch_size: Positive = Field(16, description="InstructPix2Pix: pairs a step (paper: 1024)")
+    instruct_pix2pix_learning_rate: float = Field(5e-4, gt=0, description="InstructPix2Pix: peak rate of AdamW (paper: 1e-4)")
+    instruct_pix2pix_drop: float = Field(0.05, ge=0, le=1 / 3, description="InstructPix2Pix: probability of dropping the instruction, the picture, or both, each so much")
+    instruct_pix2pix_guidance_scale: float = Field(4.0, ge=0, description="InstructPix2Pix: guidance weight of the instruction (paper: 7.5)")
+    instruct_pix2pix_image_guidance_scale: float = Field(1.5, ge=0, description="InstructPix2Pix: guidance weight of the picture (paper: 1.5)")
 
     @field_validator("systems")
     @classmethod

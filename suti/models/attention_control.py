@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -22,58 +21,61 @@ from diffusers.models.attention_processor import (
 from suti.models.word_alignment import Alignment
 
 SELF_TOKENS = 32**2  # larger self-attention maps are left as they are, as in the authors' code: they hold texture
+Shares = float | Sequence[float]
 Edit = Callable[[torch.Tensor, int], torch.Tensor]
 
 
-@dataclass
 class AttentionControl:
-    """Which rows of a forward pass take maps of which others, and whether they do at the current step.
+    """Which rows of a forward pass take maps of which others, and at which steps.
 
-    Attributes:
-        rows: edited rows of the batch, (n,).
-        sources: the row that each takes its maps from, (n,).
-        mapping, shared: the n ``Alignment``s, ``(n, L, L)`` and ``(n, L)``.
-        cross, self_: whether cross-attention and self-attention maps are replaced now.
+    Args:
+        rows: edited rows of the batch, n of them.
+        sources: the row that each takes its maps from.
+        alignments: of each row's prompt with its source's.
+        cross_share: share of the steps, from the first on, at which cross-attention maps are replaced; one for all rows,
+            or one each.
+        self_share: the same of self-attention maps.
     """
 
-    rows: Sequence[int]
-    sources: Sequence[int]
-    mapping: torch.Tensor
-    shared: torch.Tensor
-    cross: bool = field(default=False)
-    self_: bool = field(default=False)
+    def __init__(
+        self, rows: Sequence[int], sources: Sequence[int], alignments: Sequence[Alignment], cross_share: Shares,
+        self_share: Shares, device: torch.device,
+    ) -> None:  # fmt: skip
+        self.rows, self.sources = list(rows), list(sources)
+        self._mapping = torch.stack([a.mapping for a in alignments]).to(device)
+        self._shared = torch.stack([a.shared for a in alignments]).to(device)
+        shares = (torch.as_tensor(share, dtype=torch.float64, device=device) for share in (cross_share, self_share))
+        self._cross_share, self._self_share = (share.expand(len(self.rows)) for share in shares)
+        self.cross = self.self_ = torch.zeros(len(self.rows), dtype=torch.bool, device=device)
 
-    @classmethod
-    def of(
-        cls, rows: Sequence[int], sources: Sequence[int], alignments: Sequence[Alignment], device: torch.device
-    ) -> AttentionControl:
-        """Control of ``rows`` by their alignments."""
-        mapping = torch.stack([a.mapping for a in alignments]).to(device)
-        return cls(rows, sources, mapping, torch.stack([a.shared for a in alignments]).to(device))
+    @property
+    def text_tokens(self) -> int:
+        """Tokens of a prompt."""
+        return self._mapping.shape[1]
 
-    def at(self, step: int, steps: int, cross_share: float, self_share: float) -> None:
-        """Set what is replaced at a step counted from 0: the first ``share`` of the steps, rounded."""
-        self.cross, self.self_ = step < round(cross_share * steps), step < round(self_share * steps)
+    def at(self, step: int, steps: int) -> None:
+        """Say which step comes, counted from 0: a row is edited at the first ``share`` of the steps, rounded."""
+        self.cross, self.self_ = (step < (share * steps).round() for share in (self._cross_share, self._self_share))
 
     def edit(self, maps: torch.Tensor, text_tokens: int) -> torch.Tensor:
-        """Attention maps ``(B, heads, queries, keys)`` with those of ``rows`` replaced.
+        """Attention maps ``(B, heads, queries, keys)`` with those of ``rows`` replaced where they are now to be.
 
         Args:
             text_tokens: how many of the first keys are the text's: all, none, or, for IF, a part.
         """
-        small = maps.shape[2] <= SELF_TOKENS
-        edit_text, edit_self = self.cross and text_tokens > 0, self.self_ and maps.shape[3] > text_tokens and small
+        edit_text = text_tokens > 0 and bool(self.cross.any())
+        edit_self = maps.shape[3] > text_tokens and maps.shape[2] <= SELF_TOKENS and bool(self.self_.any())
         if not (edit_text or edit_self):
             return maps
         own, theirs = maps[self.rows], maps[self.sources]
-        text, own_self = own[..., :text_tokens], own[..., text_tokens:]
+        text, rest = own[..., :text_tokens], own[..., text_tokens:]
         if edit_text:
-            mapping, shared = (v.to(maps.dtype) for v in (self.mapping, self.shared))
-            moved = torch.einsum("nhqs,nst->nhqt", theirs[..., :text_tokens], mapping)
-            text = torch.lerp(text, moved, shared[:, None, None])
+            weight = (self._shared * self.cross[:, None]).to(maps.dtype)[:, None, None]
+            moved = torch.einsum("nhqs,nst->nhqt", theirs[..., :text_tokens], self._mapping.to(maps.dtype))
+            text = text * (1 - weight) + moved * weight
         if edit_self:
-            own_self = theirs[..., text_tokens:]
-        edited = torch.cat([text, own_self], dim=-1)
+            rest = torch.where(self.self_[:, None, None, None], theirs[..., text_tokens:], rest)
+        edited = torch.cat([text, rest], dim=-1)
         if 0 < text_tokens < maps.shape[3]:
             edited = edited / edited.sum(-1, keepdim=True)  # one map of both kinds: its rows go on summing to 1
         maps = maps.clone()
@@ -116,10 +118,11 @@ def controlled_attention(unet: UNet2DConditionModel, control: AttentionControl) 
     """All attention of a UNet under a control; its own processors are back on leaving."""
     before = unet.attn_processors
     joint = (AttnAddedKVProcessor, AttnAddedKVProcessor2_0)
-    text_tokens = control.mapping.shape[1]
     unet.set_attn_processor(
         {
-            name: ControlledAttnProcessor(control.edit, text_tokens=text_tokens, joint=isinstance(processor, joint))
+            name: ControlledAttnProcessor(
+                control.edit, text_tokens=control.text_tokens, joint=isinstance(processor, joint)
+            )
             for name, processor in before.items()
         }
     )
