@@ -74,3 +74,48 @@ rule personalize:
         " --subjects {input.subjects} --prompts {input.prompts} --demonstrations {input.demonstrations}"
         " --images {input.images} --cache {params.cache:q}"
         " --generations {output.generations} --images-out {output.images} --timing {output.timing} 2>&1 | tee {log}"
+
+
+# The apprentice's network and training, with the clusters' own pictures in the place of G.
+rule train_re_imagen:
+    input:
+        demonstrations=[expert_inputs("demonstrations.parquet", shard) for shard in SHARDS],
+        images=[expert_inputs("images.tar", shard) for shard in SHARDS],
+        subjects=expand(f"{R}/subjects/subjects-{{part}}.parquet", part=PARTS),
+        base=model_files(CONFIG.models.base),
+    output:
+        index=f"{R}/baselines/re-imagen/model_index.json",
+        unet=f"{R}/baselines/re-imagen/unet/diffusion_pytorch_model.safetensors",
+        loss=f"{R}/baselines/re-imagen/loss.csv",
+    log:
+        f"{R}/logs/train_re_imagen.log",
+    benchmark:
+        f"{R}/benchmarks/train_re_imagen.tsv"
+    priority: 10  # the longest jobs: the first in line
+    conda:
+        "../envs/suti.yaml"
+    threads: CONFIG.compute.threads * CONFIG.apprentice.processes
+    resources:
+        mem_mb=2500 * CONFIG.apprentice.processes,
+        runtime=4320,
+    params:
+        settings=settings(
+            "seed",
+            "compute",
+            "models.base",
+            "apprentice",
+            "baselines.re_imagen_steps",
+            exclude=["apprentice.steps"] if CONFIG.baselines.re_imagen_steps is not None else [],
+        ),
+        code=code_digest("scripts/train_apprentice.py"),
+        folder=lambda wildcards: f"{R}/baselines/re-imagen",
+        checkpoints=lambda wildcards: f"{R}/baselines/.checkpoints/re-imagen",
+        demonstrations=lambda wildcards, input: braces(input.demonstrations),
+        images=lambda wildcards, input: braces(input.images),
+        subjects=lambda wildcards, input: braces(input.subjects),
+    message:
+        "Re-Imagen: the apprentice's network, trained on the clusters themselves"
+    shell:
+        "python scripts/train_apprentice.py --settings {params.settings:q}"
+        " --demonstrations {params.demonstrations} --images {params.images}"
+        " --subjects {params.subjects} --checkpoints {params.checkpoints:q} --out-dir {params.folder:q} 2>&1 | tee {log}"

@@ -94,7 +94,7 @@ rule make_table:
         mem_mb=1000,
         runtime=30,
     params:
-        settings=settings("seed", "evaluation.bootstrap"),
+        settings=settings("seed", "evaluation.bootstrap", "evaluation.benchmark"),
         code=code_digest("scripts/make_tables.py"),
         suti=SUTI,
         timings=lambda wildcards, input: f"--timings {input.timings}" if input.timings else "",

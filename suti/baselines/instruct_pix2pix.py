@@ -157,7 +157,7 @@ def train_instruct_pix2pix(
 
 
 def data_key(values: Any) -> str:
-    """Short hash of what an editor is trained on, for its loop's name, so that no checkpoint of other data is resumed."""
+    """Short hash of what an editor is trained on, for its loop's name: no checkpoint of other data is resumed then."""
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=4).hexdigest()
 
 

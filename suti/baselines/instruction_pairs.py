@@ -88,9 +88,7 @@ def score(
 ) -> Iterator[dict[str, object]]:
     """Rows of table 'instruction_pairs': the CLIP similarities by which pairs are filtered (section 3.1)."""
     shown = [clip.embed(list(pictures)) for pictures in (before, after)]
-    said = [
-        clip.embed_text([text for text in texts]) for texts in zip(*((p.edit.source, p.edit.target) for p in pairs))
-    ]
+    said = [clip.embed_text([getattr(pair.edit, side) for pair in pairs]) for side in ("source", "target")]
     picture_change, text_change = shown[1] - shown[0], said[1] - said[0]
     lengths = np.linalg.norm(picture_change, axis=1) * np.linalg.norm(text_change, axis=1)
     direction = (picture_change * text_change).sum(1) / np.maximum(lengths, 1e-12)  # equal pictures: 0
@@ -123,9 +121,8 @@ def chosen_pairs(table: pd.DataFrame, image: float, text: float, direction: floa
     kept = table[passed].sort_values(["clip_direction", "pair_id"], ascending=[False, True])
     kept = kept.groupby("edit_id").head(keep).sort_values("pair_id", ignore_index=True)
     if kept.empty:
-        best = {
-            name: round(float(table[f"clip_{name}"].max()), 3) for name in ("image", "source", "target", "direction")
-        }
+        names = ("image", "source", "target", "direction")
+        best = {name: round(float(table[f"clip_{name}"].max()), 3) for name in names}
         raise ValueError(
             f"no pair of {len(table)} passes baselines.instruct_pix2pix_min_image {image}, _min_text {text} and "
             f"_min_direction {direction}; the largest are {best}: lower the thresholds, which belong to the encoder"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -109,7 +110,7 @@ def tune_null_text(
     timesteps = ddim_timesteps(base.scheduler, steps)
     null = base.encode_text([""]).expand(len(text), -1, -1).clone()
     x, nulls = trajectory[0], []
-    for number, (timestep, to) in enumerate(zip(timesteps[:-1], timesteps[1:], strict=True)):
+    for number, (timestep, to) in enumerate(pairwise(timesteps)):
         wanted = trajectory[number + 1]
         with torch.no_grad():
             conditional = _predict(base, x, timestep, text, compute).float()
@@ -176,7 +177,7 @@ def edit(
     timesteps = ddim_timesteps(base.scheduler, settings.num_inference_steps)
     x = inverted.noise[places]
     with controlled_attention(base.unet, control):
-        for number, (timestep, to) in enumerate(zip(timesteps[:-1], timesteps[1:], strict=True)):
+        for number, (timestep, to) in enumerate(pairwise(timesteps)):
             control.at(number, settings.num_inference_steps)
             texts = torch.cat([inverted.nulls[number][places], text])
             unconditional, conditional = _predict(base, torch.cat([x, x]), timestep, texts, compute).float().chunk(2)

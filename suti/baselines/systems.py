@@ -80,16 +80,23 @@ def _of(prefix: str, *names: str) -> tuple[str, ...]:
 SYSTEMS = {
     system.name: system
     for system in (
-        System("dreambooth", "DreamBooth", (*_DREAMBOOTH, "baselines.prior_preservation")),
-        System("dreambooth-prior", "DreamBooth, prior preservation", _DREAMBOOTH, module="dreambooth"),
+        System(
+            "textual-inversion", "Textual Inversion",
+            tuple(
+                f"baselines.textual_inversion_{name}" for name in ("steps", "learning_rate", "batch_size", "vectors")
+            ),
+        ),
         System("null-text", "Null-Text Inversion", _of("null_text", *_NULL_TEXT)),
         System(
             "imagic", "Imagic", (*_of("imagic", *_IMAGIC), "experts.frozen"), trains_per_prompt=True,
         ),
+        System("dreambooth", "DreamBooth", (*_DREAMBOOTH, "baselines.prior_preservation")),
+        System("dreambooth-prior", "DreamBooth, prior preservation", _DREAMBOOTH, module="dreambooth"),
         System(
             "instruct-pix2pix", "InstructPix2Pix",
             _of("instruct_pix2pix", "guidance_scale", "image_guidance_scale"), starts_from="trained",
         ),
+        System("re-imagen", "Re-Imagen", ("evaluation.demonstrations",), starts_from="trained"),
         System(
             "dream-suti", "Dream-SuTI",
             ("baselines.dream_suti_steps", "baselines.dream_suti_learning_rate", "experts.frozen"),
@@ -97,14 +104,3 @@ SYSTEMS = {
         ),
     )
 }  # fmt: skip
-
-
-def system(name: str) -> System:
-    """A system by its name.
-
-    Raises:
-        ValueError: there is none of this name; lists all.
-    """
-    if name not in SYSTEMS:
-        raise ValueError(f"baselines.systems: {name!r} is no system; known: {', '.join(SYSTEMS)}")
-    return SYSTEMS[name]

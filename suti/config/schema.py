@@ -287,7 +287,9 @@ class Apprentice(Section):
 
 
 # Those of suti/baselines/systems.py; a test compares the two.
-SystemName = Literal["dreambooth", "dreambooth-prior", "null-text", "imagic", "instruct-pix2pix", "dream-suti"]
+SystemName = Literal[
+    "textual-inversion", "null-text", "imagic", "dreambooth", "dreambooth-prior", "instruct-pix2pix", "re-imagen", "dream-suti"
+]
 
 
 class Baselines(Section):
@@ -303,9 +305,14 @@ class Baselines(Section):
     prior_weight: float = Field(1.0, ge=0, description="weight of the prior preservation loss (paper: 1)")
     dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
     dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
+    re_imagen_steps: Positive | None = Field(None, description="steps of Re-Imagen, the apprentice's network trained on the clusters' own pictures; null: as many as apprentice.steps. All else is as for the apprentice")
+    textual_inversion_steps: Positive = Field(60, description="Textual Inversion AdamW steps (its paper: 5,000)")
+    textual_inversion_learning_rate: float = Field(1e-1, gt=0, description="Textual Inversion AdamW rate; it goes with the size of the text encoder's embeddings")
+    textual_inversion_batch_size: Positive = Field(4, description="images a step")
+    textual_inversion_vectors: Positive = Field(1, description="embeddings that the new word consists of (its paper: 1)")
     null_text_inference_steps: Positive = Field(16, description="Null-Text Inversion: DDIM steps of inversion and edit (paper: 50)")
     null_text_inner_steps: Natural = Field(3, description="Null-Text Inversion: most optimiser steps on the null embedding of one DDIM step (paper: 10); 0 is plain DDIM inversion")
-    null_text_learning_rate: float = Field(1e-2, gt=0, description="Null-Text Inversion: Adam's rate at the noisiest step; it falls to half")
+    null_text_learning_rate: float = Field(2e-2, gt=0, description="Null-Text Inversion: Adam's rate at the noisiest step; it falls to half")
     null_text_early_stop: float = Field(1e-5, ge=0, description="Null-Text Inversion: squared error at which a step's tuning ends; it grows by twice this value a step")
     null_text_guidance_scale: float = Field(2.0, ge=0, description="Null-Text Inversion: guidance weight of tuning and edit (paper: 7.5)")
     null_text_cross_share: Fraction = Field(0.8, description="Null-Text Inversion: share of the steps at which Prompt-to-Prompt replaces cross-attention maps")

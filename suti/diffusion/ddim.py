@@ -1,8 +1,8 @@
 """Deterministic DDIM steps (Song et al., arXiv 2010.02502, Eq. 12 with sigma = 0), in either direction.
 
-diffusers' DDIM schedulers step by ``num_train_timesteps // num_inference_steps``, which at trailing spacing and a number
-of steps that does not divide 1000 misses the timestep that comes next; an inversion would not come back. Here a step is
-between two named timesteps. Where the number divides, both agree (``tests/baselines/test_ddim.py``).
+diffusers' DDIM schedulers step by ``num_train_timesteps // num_inference_steps``. At trailing spacing and a number of
+steps that does not divide 1000 that misses the timestep that comes next, and an inversion would not come back. Here a
+step is between two named timesteps. Where the number divides, both agree (``tests/baselines/test_ddim.py``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Instructions for an editor of pictures, and captions before and after an edit (InstructPix2Pix, section 3.1).
 
-The paper fine-tunes GPT-3 to write them. Here the grammar's phrases do: an edit adds a phrase of one of the four skills,
-and its instruction says the phrase without the subject, 'make it in the snow' or 'make it red'. The words are few and
+The paper fine-tunes GPT-3 to write them. Here the grammar's phrases do: an edit adds a phrase of one of the skills, and
+its instruction says the phrase without the subject, 'make it in the snow' or 'make it red'. The words are few and
 the syntax is poor, but the same function makes an instruction of any benchmark prompt, so an editor that learned from
 these is asked in the words that it learned.
 """
@@ -33,8 +33,8 @@ class Edit:
 def instruction_of(prompt: str, class_name: str) -> str:
     """What to do to a picture of a ``class_name`` so that it fits a prompt: the prompt less the noun and its article.
 
-    'a teapot in the snow' is 'make it in the snow', 'a red teapot' 'make it red', 'a pencil sketch of a teapot' 'make it
-    a pencil sketch'. A prompt that lacks the noun, or says no more than it, is taken whole: 'make it a teapot'.
+    'a teapot in the snow' is 'make it in the snow', 'a red teapot' is 'make it red', 'a pencil sketch of a teapot' is
+    'make it a pencil sketch'. A prompt that lacks the noun, or says no more than it, is taken whole.
     """
     found = re.search(rf"\b{re.escape(class_name)}\b", prompt, re.IGNORECASE)
     words = ""

@@ -135,7 +135,7 @@ def _phrasings(
 
 
 def phrased(noun: str, skill: Skill, phrase: str, other: str, lexicon: Lexicon, plural: bool) -> str:
-    """A noun phrase in a phrase of a skill and, unless it is empty, one of another: 'a teapot wearing a hat in snow'."""
+    """A noun in a phrase of a skill and, unless it is empty, one of another: 'a teapot wearing a hat in the snow'."""
     if skill == "attribute_editing":
         kept = noun.split()
         if phrase in lexicon.words.colours:

@@ -32,8 +32,8 @@ class AttentionControl:
         rows: edited rows of the batch, n of them.
         sources: the row that each takes its maps from.
         alignments: of each row's prompt with its source's.
-        cross_share: share of the steps, from the first on, at which cross-attention maps are replaced; one for all rows,
-            or one each.
+        cross_share: share of the steps, from the first on, at which cross-attention maps are replaced; one for all, or
+            one each.
         self_share: the same of self-attention maps.
     """
 

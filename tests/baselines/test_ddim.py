@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler, DDPMScheduler
@@ -25,7 +27,7 @@ def test_steps_equal_diffusers(kind: str) -> None:
     assert timesteps[-1] == CLEAN
     rng = torch.Generator().manual_seed(0)
     x, prediction = (torch.randn(2, 3, 4, 4, generator=rng) for _ in range(2))
-    for here, there in zip(timesteps[:-1], timesteps[1:], strict=True):
+    for here, there in pairwise(timesteps):
         wanted = theirs.step(prediction, here, x).prev_sample
         torch.testing.assert_close(ddim_step(ours, prediction, x, here, there), wanted, rtol=1e-4, atol=1e-4)
 
@@ -38,7 +40,7 @@ def test_inverse_steps_equal_diffusers() -> None:
     x, prediction = torch.randn(2, 1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     upwards = ddim_timesteps(ours, 20)[::-1]
     assert upwards[1:] == theirs.timesteps.tolist()
-    for here, there in zip(upwards[:-1], upwards[1:], strict=True):
+    for here, there in pairwise(upwards):
         wanted = theirs.step(prediction, there, x).prev_sample
         torch.testing.assert_close(ddim_inverse_step(ours, prediction, x, here, there), wanted, rtol=1e-4, atol=1e-4)
 
@@ -62,6 +64,6 @@ def test_a_step_back_undoes_a_step(kind: str) -> None:
 def test_steps_that_do_not_divide_the_schedule() -> None:
     timesteps = ddim_timesteps(schedule("epsilon"), 16)
     assert (timesteps[0], timesteps[-1], len(timesteps)) == (999, CLEAN, 17)
-    assert all(a > b for a, b in zip(timesteps[:-1], timesteps[1:], strict=True))
+    assert all(a > b for a, b in pairwise(timesteps))
     with pytest.raises(ValueError, match="num_inference_steps: 0"):
         ddim_timesteps(schedule("epsilon"), 0)
