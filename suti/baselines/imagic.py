@@ -130,8 +130,9 @@ def draw_imagic(
     """Edit a demonstration to every prompt; image i of a prompt edits demonstration i, in turn if there are fewer.
 
     Our choices: a picture is drawn from the noise that other systems draw it from, by the benchmark's sampling; eta is
-    one number, where the paper shows several and lets people choose; super-resolution is not fine-tuned. All is done
-    for every picture, so all time counts as drawing and ``stored_bytes`` are of all pictures.
+    one number, where the paper shows several and lets people choose; the UNet is tuned by the project's Adafactor, and
+    super-resolution is not tuned. All is done for every picture, so all time counts as drawing and ``stored_bytes`` are
+    of all pictures.
     """
     stored = 0
 

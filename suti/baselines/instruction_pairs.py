@@ -56,7 +56,7 @@ def wanted_pairs(
         subject = Description(row.description, row.class_name)
         key = (seed, "instructions", row.subject_id)
         found += [(number, row.subject_id, e) for number, e in enumerate(edits(subject, skills, each, lexicon, *key))]
-    # First edits of all subjects, then second ones: a smaller count is a part of a larger one of as many rounds.
+    # First edits of all subjects, then second ones: a smaller count is a part of a larger one.
     found.sort(key=lambda item: (item[0], item[1]))
     result = []
     for number, subject_id, edit in found[:count]:

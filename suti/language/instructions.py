@@ -53,11 +53,12 @@ def edits(
 
     Args:
         skills: share of each.
-        key: of the draws.
+        key: of the draws; an edit does not depend on ``count``.
     """
     plural = is_plural(subject.class_name, lexicon)
     scenes = lexicon.prompts["recontextualization"]
-    for number, skill in enumerate(draw_skills(skills, count, *key)):
+    for number in range(count):
+        skill = draw_skills(skills, 1, *key, number)[0]  # by itself, so that fewer edits are some of more
         rng = seeds.generator(*key, number)
         scene = scenes[int(rng.integers(len(scenes)))]
         known = subject.description.split()

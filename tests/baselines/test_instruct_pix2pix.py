@@ -81,7 +81,7 @@ def test_fewer_pairs_are_some_of_more() -> None:
     many = wanted_pairs(SUBJECTS, skills, 6, 3, lexicon, 0)
     assert len(many) == 18 and len({p.pair_id for p in many}) == 18 and len({p.edit_id for p in many}) == 6
     assert all(0.1 <= p.share <= 0.9 for p in many)
-    fewer = wanted_pairs(SUBJECTS, skills, 4, 2, lexicon, 0)
+    fewer = wanted_pairs(SUBJECTS, skills, 2, 2, lexicon, 0)
     assert {p.pair_id for p in fewer} < {p.pair_id for p in many}
     with pytest.raises(ValueError, match="no subjects"):
         wanted_pairs(SUBJECTS[:0], skills, 4, 2, lexicon, 0)
