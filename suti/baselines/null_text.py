@@ -123,7 +123,7 @@ def tune_null_text(
             with torch.set_grad_enabled(tried < settings.inner_steps):
                 unconditional = _predict(base, x, timestep, trained, compute).float()
                 guided = guide(conditional, unconditional, settings.guidance_scale)
-                reached = ddim_step(base.scheduler, guided, x, timestep, to)
+                reached = ddim_step(base.scheduler, guided, x, timestep, to, clip=base.vae is None)
                 losses = (reached - wanted).square().flatten(1).mean(1)
             # A row keeps the best embedding that it had, and takes no further part once that is near enough.
             better = (losses.detach() < best) & ~done
@@ -182,7 +182,7 @@ def edit(
             texts = torch.cat([inverted.nulls[number][places], text])
             unconditional, conditional = _predict(base, torch.cat([x, x]), timestep, texts, compute).float().chunk(2)
             guided = guide(conditional, unconditional, settings.guidance_scale)
-            x = ddim_step(base.scheduler, guided, x, timestep, to)
+            x = ddim_step(base.scheduler, guided, x, timestep, to, clip=base.vae is None)
     return x[:n], x[n:]
 
 

@@ -134,6 +134,7 @@ def train_word(
                 f"Textual Inversion of {subject.subject_id}: loss {loss.item()} at step {step}; lower "
                 f"baselines.textual_inversion_learning_rate ({settings.learning_rate})"
             )
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * (1 - step / settings.steps)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -148,7 +149,8 @@ def draw_textual_inversion(
     """Train the subject's word and draw with it in the class word's place.
 
     Our choices: the word starts as the class word (the mean of its tokens), which the paper leaves to the user; the
-    prompt then lacks the class word, as in the paper; weight decay is AdamW's own.
+    prompt then lacks the class word, as in the paper; the rate falls linearly to 0, for few steps at a high rate end in
+    noise otherwise; weight decay is AdamW's own.
     """
     start = clocks()
     new = train_word(base, subject, settings, compute, (seed, "textual-inversion", subject.subject_id))

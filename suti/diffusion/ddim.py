@@ -41,7 +41,7 @@ def epsilon_of(scheduler: DDPMScheduler, prediction: torch.Tensor, x: torch.Tens
 
 
 def ddim_step(
-    scheduler: DDPMScheduler, prediction: torch.Tensor, x: torch.Tensor, timestep: int, to: int
+    scheduler: DDPMScheduler, prediction: torch.Tensor, x: torch.Tensor, timestep: int, to: int, clip: bool = False
 ) -> torch.Tensor:
     """x at timestep ``to``, from x at ``timestep`` and the network's output there.
 
@@ -49,6 +49,8 @@ def ddim_step(
         prediction: ``(B, C or more, h, w)``; channels beyond those of ``x`` (a learned variance) are dropped.
         x: ``(B, C, h, w)``.
         to: a lower timestep, or ``CLEAN``.
+        clip: clip the predicted x_0 to [-1, 1], as sampling does in pixel space. A base that predicts epsilon under a
+            cosine schedule (DeepFloyd IF) needs it: at the noisiest timestep its x_0 is a quotient of near zeros.
     """
     signal, noise = _scales(scheduler, timestep)
     kind = scheduler.config.prediction_type
@@ -60,6 +62,8 @@ def ddim_step(
         x_start = prediction
     else:
         x_start = (x - noise * prediction) / signal
+    if clip:
+        x_start = x_start.clamp(-1, 1)
     epsilon = epsilon_of(scheduler, prediction, x, timestep)
     next_signal, next_noise = _scales(scheduler, to)
     return next_signal * x_start + next_noise * epsilon
