@@ -22,7 +22,7 @@ from suti.models.word_alignment import Alignment
 
 SELF_TOKENS = 32**2  # larger self-attention maps are left as they are, as in the authors' code: they hold texture
 Shares = float | Sequence[float]
-Edit = Callable[[torch.Tensor, int], torch.Tensor]
+Processor = Callable[..., torch.Tensor]
 
 
 class AttentionControl:
@@ -57,6 +57,11 @@ class AttentionControl:
         """Say which step comes, counted from 0: a row is edited at the first ``share`` of the steps, rounded."""
         self.cross, self.self_ = (step < (share * steps).round() for share in (self._cross_share, self._self_share))
 
+    @property
+    def active(self) -> bool:
+        """Whether any map is replaced now."""
+        return bool(self.cross.any() or self.self_.any())
+
     def edit(self, maps: torch.Tensor, text_tokens: int) -> torch.Tensor:
         """Attention maps ``(B, heads, queries, keys)`` with those of ``rows`` replaced where they are now to be.
 
@@ -84,31 +89,36 @@ class AttentionControl:
 
 
 class ControlledAttnProcessor:
-    """diffusers' plain processor, whose attention maps pass through a control before they weigh the values."""
+    """A processor whose attention maps pass through a control before they weigh the values.
 
-    def __init__(self, edit: Edit, *, text_tokens: int, joint: bool) -> None:
-        self._edit, self._text_tokens = edit, text_tokens
+    Where maps are edited it is diffusers' plain processor, which makes them as a matrix; everywhere else the module's
+    own, so that no large map that stays as it is takes memory.
+    """
+
+    def __init__(self, control: AttentionControl, own: Processor, *, joint: bool) -> None:
+        self._control, self._own, self._joint = control, own, joint
         self._plain = AttnAddedKVProcessor() if joint else AttnProcessor()
-        self._joint = joint
 
     def __call__(
         self, attn: Attention, hidden_states: torch.Tensor, encoder_hidden_states: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None, temb: torch.Tensor | None = None, **kwargs: object,
     ) -> torch.Tensor:  # fmt: skip
         """Output of the attention module, as the input's shape."""
+        inputs = [hidden_states, encoder_hidden_states, attention_mask, *([] if self._joint else [temb])]
+        text_tokens = self._control.text_tokens if self._joint or encoder_hidden_states is not None else 0
+        tokens = hidden_states.shape[1] if hidden_states.ndim == 3 else hidden_states[0, 0].numel()
+        if not self._control.active or (text_tokens == 0 and tokens > SELF_TOKENS):
+            return self._own(attn, *inputs, **kwargs)
         scores = attn.get_attention_scores
-        text_tokens = self._text_tokens if self._joint or encoder_hidden_states is not None else 0
 
         def controlled(*args: torch.Tensor | None) -> torch.Tensor:
-            maps = scores(*args)
-            return self._edit(maps.unflatten(0, (-1, attn.heads)), text_tokens).flatten(0, 1)
+            maps = scores(*args).unflatten(0, (-1, attn.heads))
+            return self._control.edit(maps, text_tokens).flatten(0, 1)
 
         # The plain processors get their maps from this method; for one call the module has another.
         attn.get_attention_scores = controlled
         try:
-            if self._joint:
-                return self._plain(attn, hidden_states, encoder_hidden_states, attention_mask)
-            return self._plain(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+            return self._plain(attn, *inputs)
         finally:
             del attn.get_attention_scores
 
@@ -119,12 +129,7 @@ def controlled_attention(unet: UNet2DConditionModel, control: AttentionControl) 
     before = unet.attn_processors
     joint = (AttnAddedKVProcessor, AttnAddedKVProcessor2_0)
     unet.set_attn_processor(
-        {
-            name: ControlledAttnProcessor(
-                control.edit, text_tokens=control.text_tokens, joint=isinstance(processor, joint)
-            )
-            for name, processor in before.items()
-        }
+        {name: ControlledAttnProcessor(control, own, joint=isinstance(own, joint)) for name, own in before.items()}
     )
     try:
         yield

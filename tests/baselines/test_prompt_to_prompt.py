@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from diffusers.models.attention_processor import Attention
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from suti.baselines.prompt_to_prompt import draw_pairs
 from suti.models.attention_control import AttentionControl, ControlledAttnProcessor, controlled_attention
@@ -100,7 +100,7 @@ def test_a_processor_weighs_values_with_the_edited_maps() -> None:
     x = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
     text = torch.tensor([[[2.0, 0.0], [0.0, 2.0]]]).repeat(2, 1, 1)
     control = AttentionControl([1], [0], [Alignment(torch.eye(2), torch.ones(2))], 1.0, 0.0, torch.device("cpu"))
-    attention.set_processor(ControlledAttnProcessor(control.edit, text_tokens=2, joint=False))
+    attention.set_processor(ControlledAttnProcessor(control, AttnProcessor2_0(), joint=False))
     weight = torch.softmax(torch.tensor([2.0, 0.0]) / 2**0.5, 0)
     by_itself, replaced = 2 * weight.flip(0), 2 * weight
     torch.testing.assert_close(attention(x, encoder_hidden_states=text)[1, 0], by_itself)
