@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from suti.baselines.systems import SYSTEMS
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
 from suti.drawing import drawing_parser, read_benchmark, sampling_settings, write_generations
@@ -26,6 +26,9 @@ from suti.io.shards import decode_rgb, encode_png, iterate_shard, write_shard
 from suti.models.base import load_base
 
 ROOT = Path(__file__).resolve().parent.parent
+# The list and a system's module are imported by name: a new entry, or a change of one module, is no change of the code
+# behind the other systems' pictures (suti/digests.py follows statements).
+SYSTEMS = import_module("suti.baselines.systems").SYSTEMS
 
 
 def address(subject: BenchmarkSubject, context: dict[str, Any]) -> str:
@@ -74,7 +77,6 @@ def main() -> None:
         )
     s = args.settings
     device = prepare(s.compute)
-    # Imported by name, so that a change of one system's module is no change of the others (suti/digests.py).
     module = system.load()
     settings = getattr(module, f"{system.method}_settings")(s)
     draw = getattr(module, f"draw_{system.method}")

@@ -48,7 +48,7 @@ def timing_record(run: str, drawn: list[Drawn]) -> dict[str, Any]:
     sampling = sum(d.sampling_seconds for d in drawn) / images
     by_subject = {
         d.rows[0]["subject_id"]: {name: getattr(d, name) for name in SECONDS}
-        | {"prompts": len({row["prompt_id"] for row in d.rows}), "images": len(d.rows)}
+        | {"prompts": len({row["prompt_id"] for row in d.rows}), "images": len(d.rows), "bytes": d.stored_bytes}
         for d in drawn
     }
     return {
