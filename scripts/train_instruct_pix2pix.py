@@ -18,6 +18,7 @@ from suti.baselines.instruct_pix2pix import (
 )
 from suti.baselines.instruction_pairs import chosen_pairs
 from suti.compute import precision, prepare
+from suti.digests import model_digest
 from suti.io.atomic import atomic_path, write_json
 from suti.io.picture_store import PictureStore
 from suti.io.provenance import provenance
@@ -47,7 +48,7 @@ def main() -> None:
     model = editing_model(load_base(s["models.base"]).to(device))
     before, after = ([store(f"{pair}-{side}") for pair in kept["pair_id"]] for side in ("before", "after"))
     data = editing_set(model, before, after, list(kept["instruction"]))
-    key = data_key([s["models.base"], kept[["pair_id", "instruction", "clip_image"]].to_numpy().tolist()])
+    key = data_key([model_digest(s["models.base"]), kept[["pair_id", "instruction", "clip_image"]].to_numpy().tolist()])
     settings = LoopSettings(
         f"instruct-pix2pix-{key}", s.seed, chosen["steps"], chosen["learning_rate"], threads=s.compute.threads,
         device=device.type, precision=precision(s.compute, device), ema_decay=0.99,

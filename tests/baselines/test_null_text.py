@@ -83,15 +83,17 @@ def test_image_i_edits_demonstration_i() -> None:
     assert all(torch.equal(v, before[k]) for k, v in base.unet.state_dict().items())
 
 
-def test_no_share_of_maps_is_guided_ddim_from_the_same_noise() -> None:
+@pytest.mark.parametrize("kind", ["pixel", "if"])
+def test_no_share_of_maps_is_guided_ddim_from_the_same_noise(kind: str) -> None:
     """The edit under control of nothing, beside the demonstration, is what it is by itself."""
-    base = tiny_base()
+    base = tiny_base(kind)
     free = replace(SETTINGS, cross_share=0.0, self_share=0.0)
     inverted = invert(base, SUBJECT.demonstrations[:1], free, FP32)
     again, edits = edit(base, inverted, [0, 0], ["a red cat", "a wet cat"], free, FP32)
-    torch.testing.assert_close(edits[:1], again)  # the first prompt is the caption
+    close = {"rtol": 1e-3, "atol": 1e-3}  # controlled maps are made by another kernel
+    torch.testing.assert_close(edits[:1], again, **close)  # the first prompt is the caption
     assert not torch.allclose(edits[1], edits[0])
     controlled = replace(SETTINGS, cross_share=1.0, self_share=1.0)
     kept, other = edit(base, inverted, [0, 0], ["a red cat", "a wet cat"], controlled, FP32)
-    torch.testing.assert_close(kept, again)
+    torch.testing.assert_close(kept, again, **close)
     assert not torch.allclose(other[1], edits[1])
