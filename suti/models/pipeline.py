@@ -214,13 +214,13 @@ def to_tensor(picture: Picture, size: int) -> torch.Tensor:
 
 
 def load_apprentice(folder: str) -> BaseModel:
-    """The model of a folder that ``SuTIPipeline`` saved, frozen; its ``unet`` is an apprentice.
+    """The model of a folder that ``SuTIPipeline`` saved, frozen and in float32; its ``unet`` is an apprentice.
 
     Raises:
         FileNotFoundError: no such folder.
     """
     check_model_spec(folder, "--model")
-    return SuTIPipeline.from_pretrained(folder).base.freeze()
+    return SuTIPipeline.from_pretrained(folder, dtype=torch.float32).base.freeze()
 
 
 def save_base(base: BaseModel, folder: str | Path) -> None:

@@ -11,13 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from suti.apprentice.data import Subject, draw_pictures
 from suti.apprentice.validation import fixed_views
 from suti.baselines.re_imagen import ReImagen, draw_re_imagen, load_re_imagen
 from suti.config.schema import Compute
 from suti.generation import BenchmarkSubject, Sampling
+from suti.models.apprentice_unet import ApprenticeUNet
+from suti.models.pipeline import SuTIPipeline, load_apprentice
 from tests.small_g import FP32, PICTURES, ROOT, SETTINGS, SUBJECTS, write_g
+from tests.tiny import tiny_base
 
 OWN = [replace(subject, targets=subject.demonstrations) for subject in SUBJECTS]
 
@@ -41,6 +45,19 @@ def test_g_is_drawn_as_before() -> None:
     found = draw_pictures(SUBJECTS[0], 2, 3, rng)
     assert found[0].tolist() == again.choice(3, 2, replace=False).tolist()
     assert found[1].tolist() == again.choice(4, 3, replace=False).tolist()
+
+
+def test_half_precision_folders_are_opened_in_single_precision(tmp_path: Path) -> None:
+    """As the shipped apprentice is; training and autocast want float32."""
+    base = tiny_base()
+    apprentice = ApprenticeUNet.from_base(base.unet, "zero")
+    pipeline = SuTIPipeline(apprentice, base.text_encoder, base.tokenizer, base.scheduler).to(dtype=torch.float16)
+    pipeline.save_pretrained(tmp_path / "half")
+    found = load_apprentice(str(tmp_path / "half"))
+    kinds = {p.dtype for part in (found.unet, found.text_encoder) for p in part.parameters()}
+    assert kinds == {torch.float32} and not any(p.requires_grad for p in found.unet.parameters())
+    with pytest.raises(FileNotFoundError, match=r"--model: .*does not exist"):
+        load_apprentice(str(tmp_path / "results" / "nowhere"))
 
 
 def test_validation_shows_other_pictures_than_the_target() -> None:
