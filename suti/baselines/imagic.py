@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from suti.arguments import Settings
-from suti.baselines.taking_turns import Asked, draw_in_turn
+from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
@@ -140,7 +140,7 @@ def draw_imagic(
         nonlocal stored
         images = []
         for a in asked:
-            shown = subject.demonstrations[a.image_index % len(subject.demonstrations)]
+            shown = edited(subject, a.image_index)
             generator = torch_generator(seed, "generation", subject.subject_id, a.prompt_id, a.image_index)
             key = (seed, "imagic", a.prompt_id, a.image_index, subject.subject_id, "fit")
             image, size = edit(base, shown, a.prompt, settings, sampling, compute, generator, key)

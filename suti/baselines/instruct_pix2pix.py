@@ -19,7 +19,7 @@ from diffusers import UNet2DConditionModel
 
 from suti.arguments import Settings
 from suti.baselines.prompt_to_prompt import to_images
-from suti.baselines.taking_turns import Asked, draw_in_turn
+from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
@@ -236,7 +236,7 @@ def draw_instruct_pix2pix(
     """
 
     def together(asked: Sequence[Asked]) -> np.ndarray:
-        shown = [subject.demonstrations[a.image_index % len(subject.demonstrations)][0] for a in asked]
+        shown = [edited(subject, a.image_index)[0] for a in asked]
         pictures = base.condition(training_set(base, shown, [""]).x_start)
         said = [instruction_of(a.prompt, subject.class_name) for a in asked]
         generators = [

@@ -17,7 +17,7 @@ import torch
 
 from suti.arguments import Settings
 from suti.baselines.prompt_to_prompt import to_images
-from suti.baselines.taking_turns import Asked, draw_in_turn
+from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.ddim import ddim_inverse_step, ddim_step, ddim_timesteps
@@ -197,8 +197,8 @@ def draw_null_text(
     """
     del seed
     start = clocks()
-    count = min(sampling.images_per_prompt, len(subject.demonstrations))
-    inverted = invert(base, subject.demonstrations[:count], settings, compute)
+    count = max(1, min(sampling.images_per_prompt, len(subject.demonstrations)))
+    inverted = invert(base, [edited(subject, i) for i in range(count)], settings, compute)
     seconds = clocks() - start
 
     def drawn_together(asked: Sequence[Asked]) -> np.ndarray:

@@ -20,6 +20,17 @@ class Asked:
     image_index: int
 
 
+def edited(subject: BenchmarkSubject, image_index: int) -> tuple[np.ndarray, str]:
+    """The demonstration, (picture, text), that an editor makes image ``image_index`` of: each in turn.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not subject.demonstrations:
+        raise ValueError(f"subject {subject.subject_id!r}: no demonstrations, expected at least one to edit")
+    return subject.demonstrations[image_index % len(subject.demonstrations)]
+
+
 def draw_in_turn(
     subject: BenchmarkSubject, sampling: Sampling, draw: Callable[[Sequence[Asked]], np.ndarray], at_once: int = 16
 ) -> Drawn:

@@ -83,6 +83,11 @@ def test_eta_leads_from_the_picture_to_the_prompt() -> None:
     assert distance[0] > distance[1] > 0
 
 
+def test_a_subject_without_pictures_is_named() -> None:
+    with pytest.raises(ValueError, match="subject 's': no demonstrations"):
+        draw_imagic(tiny_base(), replace(SUBJECT, demonstrations=()), SETTINGS, SAMPLING, FP32, 0)
+
+
 def test_a_diverged_fit_is_an_error_and_leaves_the_base() -> None:
     base = tiny_base()
     before = {k: v.clone() for k, v in base.unet.state_dict().items()}
