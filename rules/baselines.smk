@@ -1,4 +1,4 @@
-# What SuTI is compared with: the base on text alone, DreamBooth, and Dream-SuTI (the apprentice tuned to a subject).
+# What SuTI is compared with: the base on text alone, and the systems of suti/baselines/systems.py.
 
 
 rule generate_base:
@@ -34,18 +34,20 @@ rule generate_base:
         " --generations {output.generations} --images-out {output.images} --timing {output.timing} 2>&1 | tee {log}"
 
 
-rule personalize_dreambooth:
+# One rule for all: a system's entry says which settings and which code it reads, so a change of one reruns no other.
+rule personalize:
     input:
         **BENCHMARK,
+        model=lambda wildcards: pipeline_files(starting_model(wildcards.system)),
         base=model_files(CONFIG.models.base),
     output:
-        generations=f"{R}/generations/dreambooth.parquet",
-        images=f"{R}/generations/dreambooth.tar",
-        timing=f"{R}/generations/dreambooth.timing.json",
+        generations=f"{R}/generations/{{system}}.parquet",
+        images=f"{R}/generations/{{system}}.tar",
+        timing=f"{R}/generations/{{system}}.timing.json",
     log:
-        f"{R}/logs/personalize/dreambooth.log",
+        f"{R}/logs/personalize/{{system}}.log",
     benchmark:
-        f"{R}/benchmarks/personalize/dreambooth.tsv"
+        f"{R}/benchmarks/personalize/{{system}}.tsv"
     priority: 5  # long jobs that nothing waits for: before short ones, not at the end on one core
     conda:
         "../envs/suti.yaml"
@@ -54,68 +56,66 @@ rule personalize_dreambooth:
         mem_mb=2500,
         runtime=1440,
     params:
-        settings=settings(
-            "seed",
-            "compute",
-            "models.base",
-            "baselines",
-            "experts.frozen",
-            *SAMPLING,
-            exclude=["baselines.dream_suti_steps", "baselines.dream_suti_learning_rate"],
-        ),
+        settings=lambda wildcards: settings(
+            "seed", "compute", "models.base", *SYSTEMS[wildcards.system].settings, *SAMPLING
+        )(wildcards),
         code=code_digest("scripts/personalize.py"),
-        prompts=prompts_per_subject("dreambooth"),
+        method_code=lambda wildcards: code_digest(SYSTEMS[wildcards.system].source),
+        model=lambda wildcards: (
+            f"--model {quote(folder)}" if (folder := starting_model(wildcards.system)) else ""
+        ),
+        prompts=lambda wildcards: prompts_per_subject(wildcards.system),
         cache=f"{R}/baselines/cache",
     message:
-        "DreamBooth: one fine-tuned base a subject draws the benchmark"
+        "{wildcards.system} draws the benchmark"
     shell:
-        "python scripts/personalize.py --settings {params.settings:q} --method dreambooth"
-        " --prompts-per-subject {params.prompts}"
+        "python scripts/personalize.py --settings {params.settings:q} --method {wildcards.system}"
+        " {params.model} --prompts-per-subject {params.prompts}"
         " --subjects {input.subjects} --prompts {input.prompts} --demonstrations {input.demonstrations}"
         " --images {input.images} --cache {params.cache:q}"
         " --generations {output.generations} --images-out {output.images} --timing {output.timing} 2>&1 | tee {log}"
 
 
-rule personalize_dream_suti:
+# The apprentice's network and training, with the clusters' own pictures in the place of G.
+rule train_re_imagen:
     input:
-        **BENCHMARK,
-        index=f"{R}/apprentice/{LAMBDA}/model_index.json",
-        unet=f"{R}/apprentice/{LAMBDA}/unet/diffusion_pytorch_model.safetensors",
+        demonstrations=[expert_inputs("demonstrations.parquet", shard) for shard in SHARDS],
+        images=[expert_inputs("images.tar", shard) for shard in SHARDS],
+        subjects=expand(f"{R}/subjects/subjects-{{part}}.parquet", part=PARTS),
         base=model_files(CONFIG.models.base),
     output:
-        generations=f"{R}/generations/dream-suti.parquet",
-        images=f"{R}/generations/dream-suti.tar",
-        timing=f"{R}/generations/dream-suti.timing.json",
+        index=f"{R}/baselines/re-imagen/model_index.json",
+        unet=f"{R}/baselines/re-imagen/unet/diffusion_pytorch_model.safetensors",
+        loss=f"{R}/baselines/re-imagen/loss.csv",
     log:
-        f"{R}/logs/personalize/dream-suti.log",
+        f"{R}/logs/train_re_imagen.log",
     benchmark:
-        f"{R}/benchmarks/personalize/dream-suti.tsv"
-    priority: 5  # long jobs that nothing waits for: before short ones, not at the end on one core
+        f"{R}/benchmarks/train_re_imagen.tsv"
+    priority: 10  # the longest jobs: the first in line
     conda:
         "../envs/suti.yaml"
-    threads: CONFIG.compute.threads
+    threads: CONFIG.compute.threads * CONFIG.apprentice.processes
     resources:
-        mem_mb=2500,
-        runtime=1440,
+        mem_mb=2500 * CONFIG.apprentice.processes,
+        runtime=4320,
     params:
         settings=settings(
             "seed",
             "compute",
             "models.base",
-            "baselines.dream_suti_steps",
-            "baselines.dream_suti_learning_rate",
-            "experts.frozen",
-            *SAMPLING,
+            "apprentice",
+            "baselines.re_imagen_steps",
+            exclude=["apprentice.steps"] if CONFIG.baselines.re_imagen_steps is not None else [],
         ),
-        code=code_digest("scripts/personalize.py"),
-        model=lambda wildcards: f"{R}/apprentice/{LAMBDA}",
-        prompts=prompts_per_subject("dream-suti"),
-        cache=f"{R}/baselines/cache",
+        code=code_digest("scripts/train_apprentice.py"),
+        folder=lambda wildcards: f"{R}/baselines/re-imagen",
+        checkpoints=lambda wildcards: f"{R}/baselines/.checkpoints/re-imagen",
+        demonstrations=lambda wildcards, input: braces(input.demonstrations),
+        images=lambda wildcards, input: braces(input.images),
+        subjects=lambda wildcards, input: braces(input.subjects),
     message:
-        "Dream-SuTI: the apprentice, fine-tuned to each subject, draws the benchmark"
+        "Re-Imagen: the apprentice's network, trained on the clusters themselves"
     shell:
-        "python scripts/personalize.py --settings {params.settings:q} --method dream-suti"
-        " --model {params.model:q} --prompts-per-subject {params.prompts}"
-        " --subjects {input.subjects} --prompts {input.prompts} --demonstrations {input.demonstrations}"
-        " --images {input.images} --cache {params.cache:q}"
-        " --generations {output.generations} --images-out {output.images} --timing {output.timing} 2>&1 | tee {log}"
+        "python scripts/train_apprentice.py --settings {params.settings:q}"
+        " --demonstrations {params.demonstrations} --images {params.images}"
+        " --subjects {params.subjects} --checkpoints {params.checkpoints:q} --out-dir {params.folder:q} 2>&1 | tee {log}"

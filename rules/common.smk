@@ -24,6 +24,7 @@ environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ["PA
 environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight for the job's cores
 
 from suti import digests
+from suti.baselines.systems import SYSTEMS
 from suti.config.load import ConfigError, lookup, validate_config
 from suti.config.schema import APPRENTICE_COMPUTING
 
@@ -46,7 +47,7 @@ SUTI = f"suti-{LAMBDA}-k{DEMONSTRATIONS}"
 LAMBDA_RUNS = [f"suti-{lam}-k{DEMONSTRATIONS}" for lam in LAMBDAS]
 DEMONSTRATION_RUNS = [f"suti-{LAMBDA}-k{k}" for k in CONFIG.evaluation.demonstration_grid]
 MAIN_RUNS = ["real", "base", SUTI]
-BASELINE_RUNS = ["dreambooth", "dream-suti"]
+BASELINE_RUNS = CONFIG.baselines.systems
 RUNS = list(dict.fromkeys([*MAIN_RUNS, *BASELINE_RUNS, *LAMBDA_RUNS, *DEMONSTRATION_RUNS]))
 PHOTO_BENCHMARK = CONFIG.evaluation.benchmark != "world"
 
@@ -76,6 +77,7 @@ wildcard_constraints:
     lam=r"none|q?\d*\.?\d+",
     k=r"\d+",
     run=r"[a-z0-9.-]+",
+    system="|".join(SYSTEMS),
 
 
 # Settings that say how a job computes, not what: the script gets them, Snakemake's records leave them out.
@@ -201,9 +203,28 @@ def prompts_per_subject(run: str) -> int:
     chosen = CONFIG.evaluation
     if run in MAIN_RUNS:
         return chosen.prompts_per_subject
-    if run in ("dreambooth", "dream-suti") and chosen.baseline_prompts_per_subject is not None:
-        return chosen.baseline_prompts_per_subject
-    return chosen.ablation_prompts_per_subject
+    count = chosen.ablation_prompts_per_subject
+    if run in SYSTEMS and chosen.baseline_prompts_per_subject is not None:
+        count = chosen.baseline_prompts_per_subject
+    if run in SYSTEMS and SYSTEMS[run].trains_per_prompt:
+        count = min(count, chosen.trained_prompts_per_subject)
+    return count
+
+
+def starting_model(name: str) -> str | None:
+    """Folder of the model that a system starts from, if it is not the base."""
+    if SYSTEMS[name].starts_from == "base":
+        return None
+    return (
+        f"{R}/apprentice/{LAMBDA}" if SYSTEMS[name].starts_from == "apprentice" else f"{R}/baselines/{name}"
+    )
+
+
+def pipeline_files(folder: str | None) -> list[str]:
+    """Files that a training rule of this workflow leaves in a model folder and that tell of any change of it."""
+    return (
+        [f"{folder}/model_index.json", f"{folder}/unet/diffusion_pytorch_model.safetensors"] if folder else []
+    )
 
 
 def trained(name: str) -> list[str]:

@@ -2,9 +2,9 @@
 
 # What each table compares. SuTI with no demonstration is there if the demonstration curve starts at 0.
 TABLE_RUNS = {
-    "table1": ["real", "base", "dreambooth", SUTI],
-    "table2": ["real", "base", "dreambooth", SUTI],
-    "table3": ["dreambooth", SUTI, "dream-suti"],
+    "table1": ["real", "base", *BASELINE_RUNS, SUTI],
+    "table2": ["real", "base", *BASELINE_RUNS, SUTI],
+    "table3": [*(run for run in BASELINE_RUNS if run in ("dreambooth", "dream-suti")), SUTI],
     "differences": ["real", "base", *BASELINE_RUNS, SUTI],
     "copies": ["real", "base", *BASELINE_RUNS, SUTI],
 }
@@ -15,17 +15,13 @@ if WITHOUT_DEMONSTRATIONS in RUNS and WITHOUT_DEMONSTRATIONS != SUTI:
 # What each sheet shows, in the order of its columns. Photos have no true picture of a prompt, nor compositional prompts.
 SHEET_RUNS = {
     "skills": [SUTI],
-    "comparison": (
-        ["base", "dreambooth", SUTI, "dream-suti"]
-        if PHOTO_BENCHMARK
-        else [
-            "real",
-            "base",
-            "dreambooth",
-            SUTI,
-            "dream-suti",
-        ]
-    ),
+    "comparison": [
+        *([] if PHOTO_BENCHMARK else ["real"]),
+        "base",
+        *(run for run in BASELINE_RUNS if run != "dream-suti"),
+        SUTI,
+        *(run for run in BASELINE_RUNS if run == "dream-suti"),
+    ],
     "compositional": [SUTI],
     "lambda": LAMBDA_RUNS,
     "demonstrations": DEMONSTRATION_RUNS,
@@ -98,7 +94,7 @@ rule make_table:
         mem_mb=1000,
         runtime=30,
     params:
-        settings=settings("seed", "evaluation.bootstrap"),
+        settings=settings("seed", "evaluation.bootstrap", "evaluation.benchmark"),
         code=code_digest("scripts/make_tables.py"),
         suti=SUTI,
         timings=lambda wildcards, input: f"--timings {input.timings}" if input.timings else "",

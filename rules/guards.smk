@@ -28,6 +28,7 @@ def unrecorded_results() -> list[str]:
     """
     expected = [f"{R}/apprentice/{lam}/unet/diffusion_pytorch_model.safetensors" for lam in LAMBDAS]
     expected += [f"{R}/experts/samples-{shard}.tar" for shard in SHARDS]
+    expected += [file for name in BASELINE_RUNS for file in pipeline_files(starting_model(name))[1:]]
     missing = []
     for path in filter(os.path.exists, expected):
         code = urlsafe_b64encode(path.encode()).decode()

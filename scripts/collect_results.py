@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from suti.baselines.systems import SYSTEMS
 from suti.config.load import load_config
 from suti.io.atomic import atomic_path, read_json, write_json, write_text
 from suti.io.provenance import provenance
@@ -69,10 +70,10 @@ def main() -> None:
         rows = {
             "real": "real pictures",
             "base": "base, text alone",
-            "dreambooth": "DreamBooth",
+            **{name: entry.title for name, entry in SYSTEMS.items() if name != "dream-suti"},
             main_run: f"SuTI, {evaluation.demonstrations} demonstrations",
             f"suti-{lam}-k0": "SuTI, demonstrations withheld",
-            "dream-suti": "Dream-SuTI",
+            "dream-suti": SYSTEMS["dream-suti"].title,
         }
         metrics = {
             run: read_json(folder / f"metrics/{run}.json") for run in rows if (folder / f"metrics/{run}.json").exists()

@@ -19,7 +19,7 @@ def main() -> None:
     arguments.add_argument("--table", required=True, choices=["table1", "table2", "table3", "differences", "copies"])
     arguments.add_argument("--metrics", nargs="+", required=True, help="tables 'image_metrics', one a run")
     arguments.add_argument("--timings", nargs="*", default=[], help="NAME.timing.json of each run (table2 only)")
-    arguments.add_argument("--summary", help="metrics/{run}.json with the probe's thresholds (table2 and table3)")
+    arguments.add_argument("--summary", help="metrics/{run}.json with the protocol (tables 1 to 3)")
     arguments.add_argument("--suti-run", required=True, help="run of the main result, e.g. suti-q0.4-k4")
     arguments.add_argument("--csv", required=True)
     arguments.add_argument("--png", required=True)
@@ -28,17 +28,17 @@ def main() -> None:
     bootstrap, seed = args.settings["evaluation.bootstrap"], args.settings.seed
 
     runs = by_run(tables.read(path, "image_metrics") for path in args.metrics)
-    thresholds = (read_json(args.summary)["protocol"]["thresholds"] or {}) if args.summary else {}
+    protocol = read_json(args.summary)["protocol"] if args.summary else {}
+    thresholds = protocol.get("thresholds") or {}
     if args.table == "table1":
-        table = paper.table1(runs, args.suti_run, bootstrap, seed)
+        table = paper.table1(runs, args.suti_run, bootstrap, seed, protocol, args.settings["evaluation.benchmark"])
     elif args.table == "table2":
-        seconds = {}
-        for path in args.timings:
-            run = path.rsplit("/", 1)[-1].removesuffix(".timing.json")
-            seconds[run] = float(read_json(path)["seconds_per_subject"])
-        table = paper.table2(runs, args.suti_run, thresholds, seconds, bootstrap, seed)
+        timings = {path.rsplit("/", 1)[-1].removesuffix(".timing.json"): read_json(path) for path in args.timings}
+        told = (protocol, args.settings["evaluation.benchmark"])
+        table = paper.table2(runs, args.suti_run, thresholds, timings, bootstrap, seed, *told)
     elif args.table == "table3":
-        table = paper.table3(runs, args.suti_run, thresholds, bootstrap, seed)
+        told = (protocol, args.settings["evaluation.benchmark"])
+        table = paper.table3(runs, args.suti_run, thresholds, bootstrap, seed, *told)
     elif args.table == "copies":
         table = paper.copies(runs, args.suti_run, bootstrap, seed)
     else:

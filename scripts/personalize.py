@@ -1,6 +1,7 @@
-"""Draw the benchmark with per-subject fine-tuning: DreamBooth (from the base) or Dream-SuTI (from the apprentice).
+"""Draw the benchmark with one of the systems that SuTI is compared with (suti/baselines/systems.py lists them).
 
     python scripts/personalize.py --method dreambooth --cache results/baselines/cache ...
+    python scripts/personalize.py --method dream-suti --model results/apprentice/q0.4 --cache ...
 
 A subject that is done is kept in the cache under its content address, so a killed run goes on where it was.
 """
@@ -10,38 +11,24 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from suti.arguments import Settings
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
 from suti.drawing import drawing_parser, read_benchmark, sampling_settings, write_generations
-from suti.fine_tuning import FineTuning
-from suti.generation import BenchmarkSubject, Drawn, Sampling, draw_dream_suti, draw_dreambooth
+from suti.generation import BenchmarkSubject, Drawn
 from suti.io.shards import decode_rgb, encode_png, iterate_shard, write_shard
 from suti.models.base import load_base
-from suti.models.pipeline import SuTIPipeline
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def method_settings(method: str, s: Settings) -> tuple[FineTuning, dict[str, Any]]:
-    """Fine-tuning of the method, and its further settings."""
-    frozen = tuple(s["experts.frozen"])
-    if method == "dreambooth":
-        tuning = FineTuning(
-            "full", s["baselines.dreambooth_steps"], s["baselines.dreambooth_batch_size"],
-            s["baselines.dreambooth_learning_rate"], frozen=frozen,
-        )  # fmt: skip
-        prior = s["baselines.prior_images"] if s["baselines.prior_preservation"] else 0
-        return tuning, {"identifier": s["baselines.identifier"], "prior_images": prior}
-    return FineTuning(
-        "full", s["baselines.dream_suti_steps"], 4, s["baselines.dream_suti_learning_rate"], frozen=frozen
-    ), {}
+# The list and a system's module are imported by name: a new entry, or a change of one module, is no change of the code
+# behind the other systems' pictures (suti/digests.py follows statements).
+SYSTEMS = import_module("suti.baselines.systems").SYSTEMS
 
 
 def address(subject: BenchmarkSubject, context: dict[str, Any]) -> str:
@@ -77,42 +64,45 @@ def write_cached(path: Path, drawn: Drawn) -> None:
 
 def main() -> None:
     arguments = drawing_parser(__doc__)
-    arguments.add_argument("--method", required=True, choices=["dreambooth", "dream-suti"])
-    arguments.add_argument("--model", metavar="FOLDER", help="the apprentice (dream-suti)")
+    arguments.add_argument("--method", required=True, choices=list(SYSTEMS))
+    arguments.add_argument(
+        "--model", metavar="FOLDER", help="what a system that does not start from the base starts from"
+    )
     arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="finished subjects")
     args = arguments.parse_args()
-    if args.method == "dream-suti" and not args.model:
-        arguments.error("--model: dream-suti starts from an apprentice; name its folder")
+    system = SYSTEMS[args.method]
+    if system.starts_from != "base" and not args.model:
+        arguments.error(
+            f"--model: {system.name} starts from a model of its own ({system.starts_from}); name its folder"
+        )
     s = args.settings
     device = prepare(s.compute)
-    sampling: Sampling = sampling_settings(s)
-    tuning, extra = method_settings(args.method, s)
+    module = system.load()
+    settings = getattr(module, f"{system.method}_settings")(s)
+    draw = getattr(module, f"draw_{system.method}")
+    sampling = sampling_settings(s)
     start_from = args.model or s["models.base"]
     context = {
-        "method": args.method, "seed": s.seed, "model": model_digest(start_from), "tuning": asdict(tuning), **extra,
-        "sampling": asdict(sampling), "precision": precision(s.compute, device), "code": code_digest(__file__, ROOT),
+        "method": args.method, "seed": s.seed, "model": model_digest(start_from), "settings": asdict(settings),
+        "sampling": asdict(sampling), "precision": precision(s.compute, device),
+        "code": [code_digest(__file__, ROOT), code_digest(system.source, ROOT)],
     }  # fmt: skip
     subjects = read_benchmark(args.subjects, args.prompts, args.demonstrations, args.images, args.prompts_per_subject)
-    if args.method == "dreambooth":
-        base = load_base(s["models.base"]).to(device)
+    if system.starts_from == "base":
+        base = load_base(s["models.base"])
     else:
-        pipeline = SuTIPipeline.from_pretrained(args.model).to(device)
-        pipeline.base.freeze()
+        base = getattr(module, f"load_{system.method}")(args.model)
+    base.to(device)
     drawn = []
     for subject in tqdm(subjects, desc=args.method, unit="subject", mininterval=5):
         name = address(subject, context)
         path = args.cache / name[:2] / f"{name}.tar"
         result = read_cached(path)
         if result is None:
-            if args.method == "dreambooth":
-                result = draw_dreambooth(
-                    base, subject, tuning, extra["identifier"], extra["prior_images"], sampling, s.compute, s.seed
-                )
-            else:
-                result = draw_dream_suti(pipeline, subject, tuning, sampling, s.compute, s.seed)
+            result = draw(base, subject, settings, sampling, s.compute, s.seed)
             write_cached(path, result)
         drawn.append(result)
-    conditions = {"optimisation_steps": tuning.steps, "threads": s.compute.threads, "device": device.type}
+    conditions = {"optimisation_steps": settings.steps, "threads": s.compute.threads, "device": device.type}
     write_generations(args.method, drawn, args.generations, args.images_out, args.timing, **conditions)
 
 

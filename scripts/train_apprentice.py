@@ -1,10 +1,13 @@
-"""Train the apprentice on G at one lambda and save it as a SuTIPipeline folder.
+"""Train the apprentice on G at one lambda, or on the clusters themselves, and save it as a SuTIPipeline folder.
 
     python scripts/train_apprentice.py --filtered results/filtered/q0.4.parquet --scores S.parquet ... \\
         --samples S.tar ... --demonstrations D.parquet ... --images I.tar ... \\
         --subjects results/subjects/subjects-0.parquet ... --checkpoints results/apprentice/.checkpoints/q0.4 \\
         --out-dir results/apprentice/q0.4 \\
         --settings '{"seed": 0, "compute": {}, "models.base": "...", "apprentice": {}}'
+
+Without ``--filtered``, ``--scores`` and ``--samples`` there are no experts: a picture of a cluster is the target,
+others of it the demonstrations (Re-Imagen, docs/baselines.md), for `baselines.re_imagen_steps` steps.
 
 A killed run goes on from its last checkpoint and ends with the same weights as an undisturbed one. While it trains,
 its metrics and sheets lie in CHECKPOINTS/training, at the end in OUT_DIR/training. With `processes` above 1 it starts
@@ -55,48 +58,70 @@ def read_subjects(
     ]
 
 
+def cluster_subjects(demonstrations: pd.DataFrame, named: pd.DataFrame) -> list[Subject]:
+    """Clusters of two pictures or more, sorted, whose own pictures and refined captions are the targets."""
+    named = named.set_index("subject_id")
+    found = []
+    for subject_id, rows in demonstrations.sort_values("image_id").groupby("subject_id"):
+        own = tuple(zip(rows["image_id"], rows["text"], strict=True))
+        if len(own) > 1:
+            name = str(named["description"][subject_id]), str(named["class_name"][subject_id])
+            found.append(Subject(str(subject_id), own, own, *name))
+    return found
+
+
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--filtered", required=True, metavar="FILE", help="G at this lambda")
-    for name in ("scores", "samples", "demonstrations", "images", "subjects"):
+    arguments.add_argument("--filtered", metavar="FILE", help="G at this lambda; left out: the clusters themselves")
+    for name in ("scores", "samples"):
+        arguments.add_argument(f"--{name}", nargs="+", default=[], metavar="FILE", help=f"{name} of all shards")
+    for name in ("demonstrations", "images", "subjects"):
         arguments.add_argument(f"--{name}", required=True, nargs="+", metavar="FILE", help=f"{name} of all shards")
     arguments.add_argument("--checkpoints", required=True, type=Path, metavar="FOLDER", help="progress of this run")
     arguments.add_argument("--out-dir", required=True, type=Path, metavar="FOLDER", help="the SuTIPipeline folder")
     args = arguments.parse_args()
+    if not bool(args.filtered) == bool(args.scores) == bool(args.samples):
+        arguments.error("--filtered, --scores, --samples: G needs all three, the clusters themselves none of them")
     s = args.settings
+    what = s.apprentice
+    if not args.filtered and s["baselines.re_imagen_steps"] is not None:
+        what = what.model_copy(update={"steps": s["baselines.re_imagen_steps"]})
     run_in_processes(s.apprentice.processes)
     accelerator = Accelerator(cpu=prepare(s.compute).type == "cpu")
     device = accelerator.device
     start = time.perf_counter()
-    filtered = tables.read(args.filtered, "filtered")
-    subjects = read_subjects(
-        filtered, tables.read_all(args.scores, "scores"), tables.read_all(args.demonstrations, "demonstrations"),
-        tables.read_all(args.subjects, "subjects"),
-    )  # fmt: skip
-    subjects, held_out = hold_out(subjects, s.apprentice.validation_share, s.seed)
+    shown, named = tables.read_all(args.demonstrations, "demonstrations"), tables.read_all(args.subjects, "subjects")
+    if args.filtered:
+        filtered, scores = tables.read(args.filtered, "filtered"), tables.read_all(args.scores, "scores")
+        subjects = read_subjects(filtered, scores, shown, named)
+    else:
+        subjects = cluster_subjects(shown, named)
+    count = sum(len(subject.targets) for subject in subjects)
+    subjects, held_out = hold_out(subjects, what.validation_share, s.seed)
     base = load_base(s["models.base"]).to(device)
-    unet = new_apprentice(base, s.apprentice, s.seed).to(device)
-    trainer = Trainer(unet, base, s.apprentice, s.compute, s.seed, accelerator=accelerator)
+    unet = new_apprentice(base, what, s.seed).to(device)
+    trainer = Trainer(unet, base, what, s.compute, s.seed, accelerator=accelerator)
     # Progress belongs to exactly these data and settings: any other progress in the folder is not ours.
-    what = s.apprentice.model_dump(mode="json", exclude=set(APPRENTICE_COMPUTING))
-    settings = {"seed": s.seed, "apprentice": what, "base": model_digest(s["models.base"]),
+    lasting = what.model_dump(mode="json", exclude=set(APPRENTICE_COMPUTING))
+    settings = {"seed": s.seed, "apprentice": lasting, "base": model_digest(s["models.base"]),
                 "precision": precision(s.compute, device)}  # fmt: skip
     run = settings_hash([settings, [dataclasses.astuple(subject) for subject in subjects]])
     if trainer.is_main:
         claim(args.checkpoints, run)
     accelerator.wait_for_everyone()
-    shown = held_out or subjects
-    samples = PictureStore(args.samples, {key for t in (*subjects, *held_out) for key, _ in t.targets})
+    watched = held_out or subjects
+    targets = {key for t in (*subjects, *held_out) for key, _ in t.targets}
+    samples = PictureStore(args.samples or args.images, targets)
     images = PictureStore(args.images, {key for t in (*subjects, *held_out) for key, _ in t.demonstrations})
     monitor = None
-    if s.apprentice.sample_every and subjects:
+    if what.sample_every and subjects:
         # Not by an import statement: what watches the training changes no weights, so an edit of it or of the
         # figures behind it must not train them anew (suti/digests.py follows statements).
         watching = import_module("suti.apprentice.monitor")
-        monitor = watching.Monitor(args.checkpoints / "training", shown, samples, images, bool(held_out))
+        monitor = watching.Monitor(args.checkpoints / "training", watched, samples, images, bool(held_out))
     unet = train_apprentice(trainer, subjects, samples, images, args.checkpoints, monitor)
     if trainer.is_main:
-        record = provenance(settings, time.perf_counter() - start, subjects=len(subjects), samples=len(filtered),
+        record = provenance(settings, time.perf_counter() - start, subjects=len(subjects), samples=count,
                             held_out=len(held_out), processes=accelerator.num_processes,
                             waiting_for_data=round(trainer.waited, 4),
                             new_parameters=sum(p.numel() for p in unet.new_parameters()),

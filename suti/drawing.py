@@ -48,7 +48,7 @@ def timing_record(run: str, drawn: list[Drawn]) -> dict[str, Any]:
     sampling = sum(d.sampling_seconds for d in drawn) / images
     by_subject = {
         d.rows[0]["subject_id"]: {name: getattr(d, name) for name in SECONDS}
-        | {"prompts": len({row["prompt_id"] for row in d.rows}), "images": len(d.rows)}
+        | {"prompts": len({row["prompt_id"] for row in d.rows}), "images": len(d.rows), "bytes": d.stored_bytes}
         for d in drawn
     }
     return {
@@ -60,12 +60,14 @@ def timing_record(run: str, drawn: list[Drawn]) -> dict[str, Any]:
         "cpu_seconds_to_first_images": mean["first_cpu_seconds"],
         "seconds_whole_subject": prepared + mean["sampling_seconds"],
         "seconds_per_subject": prepared + IMAGES_A_SUBJECT * sampling,
+        "bytes_per_subject": sum(d.stored_bytes for d in drawn) / len(drawn),
         "by_subject": by_subject,
         "definition": "optimisation_seconds, encoding_seconds: means over subjects; sampling_seconds: mean over "
         "pictures; seconds_to_first_images: preparation (optimisation, encoding) and the first_images pictures of one "
         "prompt, drawn alone (cpu_: of the process on the processor); seconds_whole_subject: preparation and all "
         f"pictures of the benchmark; seconds_per_subject: preparation and {IMAGES_A_SUBJECT} pictures at the mean "
-        "speed; models are loaded before",
+        "speed; models are loaded before; bytes_per_subject: mean of what must be kept of a subject to draw it again, "
+        "beside the models that all subjects share and its own pictures, float16",
     }  # fmt: skip
 
 

@@ -120,6 +120,7 @@ def fine_tune(
     compute: Compute,
     key: tuple[Key, ...],
     prior: TrainingSet | None = None,
+    prior_weight: float = 1.0,
 ) -> float:
     """Train the base's UNet on one subject, in place (Eq. 4).
 
@@ -128,7 +129,8 @@ def fine_tune(
         parameters: what to train.
         subject: the subject's pictures and texts.
         key: (seed, stage, subject): all draws come from it, so no result depends on neighbours, shards or order.
-        prior: DreamBooth's class pictures; each step adds as many of them, at weight 1 (prior preservation).
+        prior: DreamBooth's class pictures; each step adds as many of them (prior preservation).
+        prior_weight: of their loss.
 
     Returns:
         Mean loss of the last tenth of the steps; infinite or NaN if the training diverged, which stops it.
@@ -143,7 +145,7 @@ def fine_tune(
     base.unet.train()
     for step in range(settings.steps):
         loss = torch.zeros((), device=device)
-        for data in (subject, prior) if prior is not None else (subject,):
+        for data, weight in ((subject, 1.0), (prior, prior_weight)) if prior is not None else ((subject, 1.0),):
             pick = torch.randint(len(data.x_start), (settings.batch_size,), generator=draw)
             x_start, text = data.x_start[pick], data.text[pick]
             noise = torch.randn(x_start.shape, generator=draw).to(device)
@@ -151,7 +153,7 @@ def fine_tune(
                 base.scheduler.config.num_train_timesteps, (settings.batch_size,), generator=draw
             ).to(device)
             with autocast(compute, device):
-                loss = loss + denoising_loss(
+                loss = loss + weight * denoising_loss(
                     lambda x, t, text=text: base.unet(x, t, text, return_dict=False)[0],
                     base.scheduler, x_start, noise, timesteps,
                 ).mean()  # fmt: skip

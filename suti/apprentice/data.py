@@ -17,7 +17,10 @@ from suti.seeds import generator, stable_hash
 
 @dataclass(frozen=True)
 class Subject:
-    """One subject of G: demonstrations and targets as (picture's key, text), its description and its class noun."""
+    """One subject of G: demonstrations and targets as (picture's key, text), its description and its class noun.
+
+    Re-Imagen learns from the clusters themselves: there the targets are the demonstrations, the same tuple.
+    """
 
     subject_id: str
     demonstrations: tuple[tuple[str, str], ...]
@@ -75,6 +78,20 @@ def sample_weights(subjects: Sequence[Subject]) -> np.ndarray:
     return weights / weights.sum()
 
 
+def draw_pictures(subject: Subject, k: int, rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Which k demonstrations and which targets of a subject a step takes: places in the lists, ``(k,)``, ``(rows,)``.
+
+    Where the targets are the demonstrations themselves (Re-Imagen), no picture is both: of a small cluster all but one
+    are shown, some of them twice, and the one is every row's target.
+    """
+    count, available = len(subject.demonstrations), len(subject.targets)
+    if subject.targets == subject.demonstrations:
+        order = rng.permutation(count)
+        shown, rest = order[: min(k, count - 1)], order[min(k, count - 1) :]
+        return np.resize(shown, k), rng.choice(rest, rows, replace=len(rest) < rows)
+    return rng.choice(count, k, replace=count < k), rng.choice(available, rows, replace=available < rows)
+
+
 def make_batch(
     subjects: Sequence[Subject],
     target_picture: Callable[[str], np.ndarray],
@@ -105,9 +122,8 @@ def make_batch(
     targets, prompts, shown, texts, present = [], [], [], [], []
     for place, number in enumerate(chosen):
         subject = subjects[number]
-        count, available = len(subject.demonstrations), len(subject.targets)
-        demonstrations = rng.choice(count, k, replace=count < k)
-        drawn = [(i, rng.random()) for i in rng.choice(available, rows, replace=available < rows)]
+        demonstrations, chosen_targets = draw_pictures(subject, k, rows, rng)
+        drawn = [(i, rng.random()) for i in chosen_targets]
         # One draw for demonstrations and targets alike: in use both name the subject, or both name its class.
         name = by_class if rng.random() < settings.class_noun_share else by_description
         if place not in own:

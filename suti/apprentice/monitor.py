@@ -30,7 +30,7 @@ class Monitor:
     """Called with the trainer after every step; writes below ``folder`` every so many steps and at the end.
 
     Files: ``metrics.json`` and ``plots/metrics`` by DVCLive (losses, share of waiting for data), ``validation.csv``,
-    ``loss.png``, and ``samples/step-*.png`` with demonstrations, expert's target and samples.
+    ``loss.png``, and ``samples/step-*.png`` with demonstrations, target and samples.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Monitor:
             cells = [Cell(_picture(x), text) for x, text in shown]
             cells.append(Cell(_picture(views.targets[number]), prompt))
             rows.append(cells + [Cell(pictures[number], frame=COLOURS[name]) for name, pictures in drawn.items()])
-        headers = ["demonstrations", *[""] * (views.k - 1), "expert's sample", *(NAMES[name] for name in drawn)]
+        headers = ["demonstrations", *[""] * (views.k - 1), "target", *(NAMES[name] for name in drawn)]
         note = "Subjects that the training does not see." if self._held_out else "Subjects of the training set."
         note += " At the right what the apprentice draws from its own, another subject's and no demonstrations."
         return Sheet(f"Apprentice after {step:,} steps", rows, headers, (), note, frozenset({views.k, views.k + 1}))

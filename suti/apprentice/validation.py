@@ -57,9 +57,9 @@ def fixed_views(
         key, prompt = subject.targets[rng.integers(len(subject.targets))]
         targets.append(to_tensor(target_picture(key), size))
         prompts.append(prompt)
-        count = len(subject.demonstrations)
-        for i in rng.choice(count, k, replace=count < k):
-            key, text = subject.demonstrations[i]
+        others = [(name, text) for name, text in subject.demonstrations if name != key]
+        for i in rng.choice(len(others), k, replace=len(others) < k):
+            key, text = others[i]
             shown.append(to_tensor(demonstration_picture(key), size))
             texts.append(text)
     return Views(torch.stack(targets), prompts, torch.stack(shown), texts, k)

@@ -286,17 +286,62 @@ class Apprentice(Section):
         return self
 
 
-class Baselines(Section):
-    """DreamBooth per subject, and Dream-SuTI."""
+# Those of suti/baselines/systems.py; a test compares the two.
+SystemName = Literal[
+    "textual-inversion", "null-text", "imagic", "dreambooth", "dreambooth-prior", "instruct-pix2pix", "re-imagen", "dream-suti"
+]
 
+
+class Baselines(Section):
+    """The systems that SuTI is compared with (docs/baselines.md)."""
+
+    systems: list[SystemName] = Field(default_factory=lambda: ["dreambooth", "dream-suti"], description="systems of Tables 1 to 3 that are run, beside base and SuTI; rows of the others stay empty. The claims need dreambooth and dream-suti")
     dreambooth_steps: Positive = Field(30, description="DreamBooth optimiser steps")
     dreambooth_learning_rate: float = Field(2e-4, gt=0, description="DreamBooth Adafactor rate")
     dreambooth_batch_size: Positive = Field(4, description="images a step")
     identifier: str = Field("sks", min_length=1, description="DreamBooth's rare token, put before the class word")
-    prior_preservation: bool = Field(False, description="DreamBooth's prior preservation loss, on pictures of the class drawn by the base")
+    prior_preservation: bool = Field(False, description="prior preservation in `dreambooth` too; `dreambooth-prior` always has it: a loss on pictures of the class drawn by the base")
     prior_images: Positive = Field(16, description="class pictures for prior preservation")
+    prior_weight: float = Field(1.0, ge=0, description="weight of the prior preservation loss (paper: 1)")
     dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
     dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
+    re_imagen_steps: Positive | None = Field(None, description="steps of Re-Imagen, the apprentice's network trained on the clusters' own pictures; null: as many as apprentice.steps. All else is as for the apprentice")
+    textual_inversion_steps: Positive = Field(150, description="Textual Inversion AdamW steps (its paper: 5,000)")
+    textual_inversion_learning_rate: float = Field(1.0, gt=0, description="Textual Inversion AdamW rate at the first step, falling linearly to 0; it goes with the size of the text encoder's embeddings, which here have a standard deviation of about 1")
+    textual_inversion_batch_size: Positive = Field(4, description="images a step")
+    textual_inversion_vectors: Positive = Field(4, description="embeddings that the new word consists of (its paper: 1)")
+    null_text_inference_steps: Positive = Field(16, description="Null-Text Inversion: DDIM steps of inversion and edit (paper: 50)")
+    null_text_inner_steps: Natural = Field(3, description="Null-Text Inversion: most optimiser steps on the null embedding of one DDIM step (paper: 10); 0 is plain DDIM inversion")
+    null_text_learning_rate: float = Field(2e-2, gt=0, description="Null-Text Inversion: Adam's rate at the noisiest step; it falls to half")
+    null_text_early_stop: float = Field(1e-5, ge=0, description="Null-Text Inversion: squared error at which a step's tuning ends; it grows by twice this value a step")
+    null_text_guidance_scale: float = Field(2.0, ge=0, description="Null-Text Inversion: guidance weight of tuning and edit (paper: 7.5)")
+    null_text_cross_share: Fraction = Field(0.8, description="Null-Text Inversion: share of the steps at which Prompt-to-Prompt replaces cross-attention maps")
+    null_text_self_share: Fraction = Field(0.4, description="Null-Text Inversion: the same of self-attention maps")
+    imagic_embedding_steps: Natural = Field(12, description="Imagic: Adam steps on the text embedding of a picture (paper: 100 with Imagen, 1000 with Stable Diffusion)")
+    imagic_embedding_learning_rate: float = Field(1e-2, gt=0, description="Imagic: their rate (paper: 1e-3)")
+    imagic_steps: Positive = Field(14, description="Imagic: steps that fine-tune the UNet to a picture (paper: 1500)")
+    imagic_learning_rate: float = Field(2e-4, gt=0, description="Imagic: their Adafactor rate")
+    imagic_batch_size: Positive = Field(4, description="Imagic: draws of noise and timestep a step, of both kinds")
+    imagic_eta: Fraction = Field(0.7, description="Imagic: share of the prompt's own embedding in what is drawn (paper: .6 to .8)")
+    instruct_pix2pix_edits: Positive = Field(240, description="InstructPix2Pix: pairs of captions that training pictures are drawn for (paper: 454,445)")
+    instruct_pix2pix_draws: Positive = Field(2, description="InstructPix2Pix: pairs of pictures drawn of each (paper: 100)")
+    instruct_pix2pix_keep: Positive = Field(2, description="InstructPix2Pix: most of these that are trained on, the best by direction (paper: 4)")
+    instruct_pix2pix_min_image: float = Field(0.45, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of a pair's pictures; belongs to filtering.encoder, as the next two (paper: .75)")
+    instruct_pix2pix_min_text: float = Field(0.4, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of each picture and its caption (paper: .2)")
+    instruct_pix2pix_min_direction: float = Field(0.4, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of the change of the pictures and the change of the captions (paper: .2)")
+    instruct_pix2pix_steps: Positive = Field(300, description="InstructPix2Pix: optimiser steps of its one training (paper: 10,000)")
+    instruct_pix2pix_batch_size: Positive = Field(16, description="InstructPix2Pix: pairs a step (paper: 1024)")
+    instruct_pix2pix_learning_rate: float = Field(1e-3, gt=0, description="InstructPix2Pix: peak rate of AdamW (paper: 1e-4)")
+    instruct_pix2pix_drop: float = Field(0.05, ge=0, le=1 / 3, description="InstructPix2Pix: probability of dropping the instruction, the picture, or both, each so much")
+    instruct_pix2pix_guidance_scale: float = Field(2.0, ge=0, description="InstructPix2Pix: guidance weight of the instruction (paper: 7.5)")
+    instruct_pix2pix_image_guidance_scale: float = Field(2.5, ge=0, description="InstructPix2Pix: guidance weight of the picture (paper: 1.5)")
+
+    @field_validator("systems")
+    @classmethod
+    def _systems(cls, value: list[str]) -> list[str]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"systems: {value}, expected each system once")
+        return value
 
 
 class Evaluation(Section):
@@ -308,7 +353,8 @@ class Evaluation(Section):
     subjects: Positive = Field(30, description="benchmark subjects used, in order")
     prompts_per_subject: Positive = Field(10, description="prompts a subject for base, SuTI and real images, spread evenly over the templates")
     ablation_prompts_per_subject: Positive = Field(4, description="prompts a subject for the lambda and demonstration curves")
-    baseline_prompts_per_subject: Positive | None = Field(None, description="prompts a subject for DreamBooth and Dream-SuTI; null: as many as for the curves")
+    baseline_prompts_per_subject: Positive | None = Field(None, description="prompts a subject for baselines.systems; null: as many as for the curves")
+    trained_prompts_per_subject: Positive = Field(2, description="most prompts a subject for systems that train for every prompt (Imagic)")
     images_per_prompt: Positive = Field(1, description="pictures a prompt (paper: 4)")
     demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
     demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 
 SOURCE = "arXiv 2304.00186 (SuTI)"
 
+# How the published numbers of each table were measured, in the terms of our own protocol.
+PROTOCOLS = {
+    "table1": "DreamBench, 30 subjects x 25 prompts x 4 pictures; DINO ViT-S/16, CLIP",
+    "table2": "DreamBench-v2, 220 prompts, votes of people; overall: all three, per picture",
+    "table3": "DreamBench-v2, 220 prompts, votes of people; overall: all three, per picture",
+}
+
 
 @dataclass(frozen=True)
 class Similarity:

@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from suti.baselines.systems import SYSTEMS
 from suti.io.atomic import atomic_path, write_text
 
 # Okabe & Ito (2008); black text and light grey are kept for what is not data.
@@ -76,12 +77,9 @@ def run_name(run: str) -> str:
     """Readable name of a run: 'suti-q0.4-k4' is 'SuTI'."""
     if run.startswith("suti-"):
         return "SuTI"
-    return {
-        "real": "Real images",
-        "base": "Base (text only)",
-        "dreambooth": "DreamBooth",
-        "dream-suti": "Dream-SuTI",
-    }.get(run, run)
+    if run in SYSTEMS:
+        return SYSTEMS[run].title
+    return {"real": "Real images", "base": "Base (text only)"}.get(run, run)
 
 
 def split_suti(run: str) -> tuple[str, int]:

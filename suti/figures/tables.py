@@ -8,12 +8,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from suti.baselines.systems import SYSTEMS
 from suti.evaluation import published
 from suti.evaluation.bootstrap import common_pairs, difference, summarise
 from suti.evaluation.copies import COPIES, QUANTILE, mark, thresholds
@@ -23,6 +25,9 @@ from suti.figures.style import GREY, INK, METRIC_NAMES, RC
 HUMAN = (*SCORES, "overall")
 MINUS = "\u2212"
 Runs = Mapping[str, pd.DataFrame]
+Protocol = Mapping[str, Any]
+UNITS = ("B", "KB", "MB", "GB")
+ON = ("Ours on", [("subjects", "n_subjects", False), ("prompts", "n_prompts", False), ("images", "n_images", False)])
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def _row(method: str, run: str | None, runs: Runs, metrics: Sequence[str], boots
         }
     frame = runs.get(run) if run else None
     row["n_subjects"] = frame["subject_id"].nunique() if frame is not None else None
+    row["n_prompts"] = frame[["subject_id", "prompt_id"]].drop_duplicates().shape[0] if frame is not None else None
     row["n_images"] = len(frame) if frame is not None else None
     return row
 
@@ -60,10 +66,50 @@ def _system(method: str) -> str:
     return method.removesuffix(" (Imagen)")
 
 
+def _systems(suti_run: str) -> dict[str, str]:
+    """Run of each row: ours for the paper's rows by their name, then those that the paper does not have."""
+    return {"Real images": "real", "SuTI": suti_run} | {entry.title: name for name, entry in SYSTEMS.items()}
+
+
+def _lines(table: Sequence[Any], runs: Runs, suti_run: str) -> list[tuple[str, str | None, Any]]:
+    """Rows (method, our run, published line): the paper's, then what we ran and the paper does not print."""
+    systems = _systems(suti_run)
+    lines = [(method := _system(line.method), systems.get(method), line) for line in table]
+    printed = {method for method, _, _ in lines}
+    others = [(method, run, None) for method, run in systems.items() if method not in printed and run in runs]
+    return [*lines, *others, ("Base (text only)", "base", None)]
+
+
+def protocol_of(kind: str, protocol: Protocol, benchmark: str) -> str:
+    """How ours of a table were measured, in words, from the 'protocol' of a run's metrics JSON."""
+    where = {"world": "the world's benchmark", "dreambench": "DreamBench", "folders": "own photos"}.get(
+        benchmark, benchmark
+    )
+    if kind == "table1":
+        names = {"dino": "DINO", "clip_i": "CLIP-I", "clip_t": "CLIP-T"}
+        encoders = protocol.get("encoders") or {}
+        return "; ".join([where, *(f"{names[m]} {encoders[m]}" for m in names if m in encoders)])
+    if not protocol.get("probe"):
+        return f"{where}; no judge"
+    limits = ", ".join(f"{name} {value:.3g}" for name, value in (protocol.get("thresholds") or {}).items())
+    return f"{where}; probe {protocol['probe']} ({limits}); overall: all three, per picture"
+
+
+def _with_protocols(rows: list[dict], kind: str, protocol: Protocol | None, benchmark: str) -> str:
+    """Put both protocols into the rows, ours where there is a number of ours; the sentence for the note."""
+    ours, paper = protocol_of(kind, protocol or {}, benchmark), published.PROTOCOLS[kind]
+    for row in rows:
+        row["protocol"] = ours if row["run"] else None
+        row["published_protocol"] = (
+            paper if any(row[c] is not None for c in row if c.startswith("published_")) else None
+        )
+    return f"Protocol, ours: {ours}. Paper: {paper}."
+
+
 def _frame(rows: list[dict]) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
-    texts = [name for name in ("method", "run", "published_as") if name in frame]
-    counts = [name for name in ("n_subjects", "n_images") if name in frame]
+    texts = [name for name in ("method", "run", "protocol", "published_protocol") if name in frame]
+    counts = [name for name in ("n_subjects", "n_prompts", "n_images") if name in frame]
     numbers = [name for name in frame if name not in texts]
     frame[numbers] = frame[numbers].astype("float64")
     return frame.astype({name: "Int64" for name in counts})
@@ -73,29 +119,24 @@ def _ours_and_published(metrics: Sequence[str]) -> list[tuple[str, list[tuple[st
     return [(METRIC_NAMES[m], [("ours", m, True), ("paper", f"published_{m}", False)]) for m in metrics]
 
 
-def table1(runs: Runs, suti_run: str, bootstrap: int, seed: int) -> Table:
+def table1(
+    runs: Runs, suti_run: str, bootstrap: int, seed: int, protocol: Protocol | None = None, benchmark: str = "world"
+) -> Table:
     """Table 1: DINO, CLIP-I and CLIP-T, each system on all of its pictures.
 
     Args:
         runs: table 'image_metrics' by run.
         suti_run: the run of the main result, 'suti-{lambda}-k{k}'.
+        protocol: of a run's metrics JSON; benchmark: the setting.
     """
-    systems = {"Real images": "real", "DreamBooth": "dreambooth", "SuTI": suti_run}
     rows = []
-    for line in (*published.TABLE_1, None):
-        method = _system(line.method) if line else "Base (text only)"
-        row = _row(method, systems.get(method) if line else "base", runs, SIMILARITIES, bootstrap, seed)
-        row |= {f"published_{m}": getattr(line, m) if line else None for m in SIMILARITIES}
-        rows.append(row)
-    groups = [
-        *_ours_and_published(SIMILARITIES),
-        ("Ours on", [("subjects", "n_subjects", False), ("images", "n_images", False)]),
-    ]
+    for method, run, line in _lines(published.TABLE_1, runs, suti_run):
+        row = _row(method, run, runs, SIMILARITIES, bootstrap, seed)
+        rows.append(row | {f"published_{m}": getattr(line, m) if line else None for m in SIMILARITIES})
+    groups = [*_ours_and_published(SIMILARITIES), ON]
     note = (
-        "Ours: mean over subjects [95 % bootstrap interval over subjects], measured with the encoders of "
-        "this configuration. "
-        "Paper: DreamBench with DINO ViT-S/16 and CLIP; its first DreamBooth fine-tunes Imagen, ours our "
-        "base."
+        "Ours: mean over subjects [95 % bootstrap interval over subjects]. The paper's first DreamBooth fine-tunes "
+        f"Imagen, ours our base. {_with_protocols(rows, 'table1', protocol, benchmark)}"
     )
     return Table("Table 1. Similarity to the subject and to the prompt", _frame(rows), groups, note)
 
@@ -115,59 +156,59 @@ def table2(
     runs: Runs,
     suti_run: str,
     thresholds: Mapping[str, float],
-    seconds: Mapping[str, float],
+    timings: Mapping[str, Mapping[str, Any]],
     bootstrap: int,
     seed: int,
+    protocol: Protocol | None = None,
+    benchmark: str = "world",
 ) -> Table:
     """Table 2: shares of pictures that pass in subject, text, realism and all three, beside the paper's,
-    and the time.
+    and the space and time.
 
     Args:
         runs: table 'image_metrics' by run.
         suti_run: the run of the main result.
         thresholds: the probe's, for each of the three scores; empty where there is no probe.
-        seconds: seconds a subject by run.
+        timings: content of NAME.timing.json by run.
     """
     runs = {run: votes(frame, thresholds) for run, frame in runs.items()}
-    systems = {"DreamBooth": "dreambooth", "SuTI": suti_run}
-    extra = {"Base (text only)": "base", "Real images": "real"}
-    rows = []
-    for line in published.TABLE_2:
-        method = _system(line.method)
-        rows.append(_human_row(method, systems.get(method), line, runs, bootstrap, seed))
-    for method, run in extra.items():
-        rows.append(_human_row(method, run, None, runs, bootstrap, seed))
+    rows = [
+        _human_row(method, run, line, runs, bootstrap, seed)
+        for method, run, line in _lines(published.TABLE_2, runs, suti_run)
+    ]
     for row in rows:
-        row["seconds"] = seconds.get(row["run"]) if row["run"] else None
+        measured = timings.get(row["run"], {}) if row["run"] else {}
+        row |= {"seconds": measured.get("seconds_per_subject"), "bytes": measured.get("bytes_per_subject")}
     groups = [
+        ("Space a subject", [("ours", "bytes", False)]),
         ("Seconds a subject", [("ours", "seconds", False), ("paper", "published_seconds", False)]),
         *_ours_and_published(HUMAN),
+        ON,
     ]
     note = (
-        "Ours: share of pictures that pass the probe's thresholds [95 % bootstrap interval over "
-        "subjects]; the probe knows "
-        "the world's truth and replaces the raters. Paper: votes of people on DreamBench-v2. Overall: "
-        "all three pass, per picture."
+        "Ours: share of pictures that pass the probe's thresholds [95 % bootstrap interval over subjects]; the probe "
+        "knows the world's truth and replaces the raters. Space: what must be kept of a subject to draw it again, "
+        "float16. Seconds: preparation of a subject and 4 pictures. "
+        f"{_with_protocols(rows, 'table2', protocol, benchmark)}"
     )
     return Table("Table 2. Subject, text and realism", _frame(rows), groups, note)
 
 
-def table3(runs: Runs, suti_run: str, thresholds: Mapping[str, float], bootstrap: int, seed: int) -> Table:
+def table3(
+    runs: Runs, suti_run: str, thresholds: Mapping[str, float], bootstrap: int, seed: int,
+    protocol: Protocol | None = None, benchmark: str = "world",
+) -> Table:  # fmt: skip
     """Table 3: DreamBooth, SuTI and Dream-SuTI on the pictures' prompts that all of them have."""
-    systems = {"DreamBooth": "dreambooth", "SuTI": suti_run, "Dream-SuTI": "dream-suti"}
-    shared = common_pairs({run: votes(runs[run], thresholds) for run in systems.values() if run in runs})
-    methods = {_system(line.method): line for line in published.TABLE_3}
-    rows = [_human_row(method, systems[method], line, shared, bootstrap, seed) for method, line in methods.items()]
+    systems = _systems(suti_run)
+    chosen = [(method := _system(line.method), systems[method], line) for line in published.TABLE_3]
+    shared = common_pairs({run: votes(runs[run], thresholds) for _, run, _ in chosen if run in runs})
+    rows = [_human_row(method, run, line, shared, bootstrap, seed) for method, run, line in chosen]
     for row in rows:
         del row["published_seconds"]
-    groups = [
-        *_ours_and_published(HUMAN),
-        ("Ours on", [("subjects", "n_subjects", False), ("images", "n_images", False)]),
-    ]
+    groups = [*_ours_and_published(HUMAN), ON]
     note = (
-        "Ours: share of pictures that pass the probe's thresholds [95 % interval], on the prompts that "
-        "all three systems drew. "
-        "Paper: votes of people on DreamBench-v2."
+        "Ours: share of pictures that pass the probe's thresholds [95 % interval], on the prompts that all three "
+        f"systems drew. {_with_protocols(rows, 'table3', protocol, benchmark)}"
     )
     return Table("Table 3. Fine-tuning the apprentice on one subject", _frame(rows), groups, note)
 
@@ -185,7 +226,7 @@ def differences(runs: Runs, suti_run: str, suti_without: str, bootstrap: int, se
     pairs = [
         ("SuTI - base", suti_run, "base"),
         ("SuTI - SuTI without demonstrations", suti_run, suti_without),
-        ("SuTI - DreamBooth", suti_run, "dreambooth"),
+        *((f"SuTI - {entry.title}", suti_run, name) for name, entry in SYSTEMS.items() if name != "dream-suti"),
         ("Dream-SuTI - SuTI", "dream-suti", suti_run),
         ("real images - SuTI", "real", suti_run),
     ]
@@ -233,8 +274,8 @@ def copies(runs: Runs, suti_run: str, bootstrap: int, seed: int) -> Table:
         blank = {column: np.nan for column in (*COPIES, *COPIES.values())}
         marked[scenes] = marked["real"].assign(diversity=1 - marked["real"]["dino"].astype(float), **blank)
     systems = {
-        "Real images": "real", "Base (text only)": "base", "DreamBooth": "dreambooth", "SuTI": suti_run,
-        "Dream-SuTI": "dream-suti", scenes: scenes,
+        "Real images": "real", "Base (text only)": "base", "SuTI": suti_run,
+        **{entry.title: name for name, entry in SYSTEMS.items()}, scenes: scenes,
     }  # fmt: skip
     metrics = (*COPIES, *COPIES.values(), "diversity")
     rows = [
@@ -270,14 +311,24 @@ def cell(row: Mapping, column: str, with_interval: bool) -> str:
     value = row[column]
     if pd.isna(value):
         return ""
-    if column in ("n_subjects", "n_images"):
+    if column in ("n_subjects", "n_prompts", "n_images"):
         return f"{int(value)}"
+    if column == "bytes":
+        return size(value)
     if "seconds" in column:
         return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
     if not with_interval:
         two = column.removeprefix("published_") in HUMAN  # the paper prints two decimals of its votes
         return _decimal(value, 2 if two else 3)
     return f"{_decimal(value)} [{_decimal(row[f'{column}_low'])}, {_decimal(row[f'{column}_high'])}]"
+
+
+def size(count: float) -> str:
+    """Bytes in three digits: '0', '768 B', '4.55 MB' (powers of 1,000)."""
+    if not count:
+        return "0"
+    power = min(int(np.log10(count) // 3), len(UNITS) - 1)
+    return f"{count / 1000**power:.3g} {UNITS[power]}"
 
 
 def _decimal(value: float, places: int = 3) -> str:

@@ -20,7 +20,7 @@ from suti.diffusion.sampling import guide, sample_ddpm, sampling_scheduler
 from suti.images import centre_crop_square
 from suti.io.atomic import write_text
 from suti.models.apprentice_unet import ApprenticeUNet
-from suti.models.base import BaseModel
+from suti.models.base import BaseModel, check_model_spec
 from suti.models.card import model_card
 from suti.models.demonstration_attention import Demonstrations
 
@@ -211,6 +211,16 @@ def to_tensor(picture: Picture, size: int) -> torch.Tensor:
         smaller = square.size[0] > size
         square = square.resize((size, size), Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC)
     return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def load_apprentice(folder: str) -> BaseModel:
+    """The model of a folder that ``SuTIPipeline`` saved, frozen and in float32; its ``unet`` is an apprentice.
+
+    Raises:
+        FileNotFoundError: no such folder.
+    """
+    check_model_spec(folder, "--model")
+    return SuTIPipeline.from_pretrained(folder, dtype=torch.float32).base.freeze()
 
 
 def save_base(base: BaseModel, folder: str | Path) -> None:

@@ -52,7 +52,7 @@ def test_seconds_are_kept_by_subject(tmp_path: Path):
     ]  # fmt: skip
     cat = [{**row, "sample_id": f"cat{row['sample_id']}", "subject_id": "cat"} for row in rows]
     images = np.zeros((6, 2, 2, 3), np.uint8)
-    both = [Drawn(rows, images, 6.0, 1.5, 11.0, 10.0), Drawn(cat, images, 12.0, 2.5, 23.0, 20.0, 1.0)]
+    both = [Drawn(rows, images, 6.0, 1.5, 11.0, 10.0), Drawn(cat, images, 12.0, 2.5, 23.0, 20.0, 1.0, 768)]
     paths = [str(tmp_path / name) for name in ("x.parquet", "x.tar", "x.timing.json")]
     drawing.write_generations("x", both, *paths, optimisation_steps=30, threads=1)
     assert len(tables.read(paths[0], "generations")) == len(read_images(paths[1])) == 12
@@ -63,4 +63,5 @@ def test_seconds_are_kept_by_subject(tmp_path: Path):
     assert found["cpu_seconds_to_first_images"] == 17
     assert found["seconds_per_subject"] == 15.5 + 4 * 1.5
     assert found["by_subject"]["cat"]["first_seconds"] == 2.5 and found["by_subject"]["dog"]["prompts"] == 3
+    assert found["bytes_per_subject"] == 384 and found["by_subject"]["cat"]["bytes"] == 768
     assert (found["optimisation_steps"], found["threads"]) == (30, 1)

@@ -7,6 +7,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from suti.baselines.dream_suti import DreamSuTI, draw_dream_suti
+from suti.baselines.dreambooth import DreamBooth, draw_dreambooth, with_identifier
 from suti.batched.sampling import draw_experts
 from suti.batched.training import stacked_unet
 from suti.config.schema import Compute, Experts
@@ -21,14 +23,7 @@ from suti.experts import (
     write_cached,
 )
 from suti.fine_tuning import FineTuning
-from suti.generation import (
-    BenchmarkSubject,
-    Sampling,
-    draw_dream_suti,
-    draw_dreambooth,
-    draw_suti,
-    with_identifier,
-)
+from suti.generation import BenchmarkSubject, Sampling, draw_suti
 from suti.io.shards import encode_png
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.demonstration_attention import Demonstrations
@@ -173,12 +168,13 @@ def test_every_method_draws_the_benchmark_and_leaves_the_models_as_they_were():
     suti = draw_suti(pipe, subject, 3, SAMPLING, FP32, 0)
     assert [r["sample_id"] for r in suti.rows] == ["s__00__0", "s__00__1", "s__01__0", "s__01__1"]
     assert suti.images.shape == (4, 16, 16, 3)
-    dream = draw_dream_suti(pipe, subject, tuning, SAMPLING, FP32, 0)
-    booth = draw_dreambooth(base, subject, tuning, "sks", 0, SAMPLING, FP32, 0)
-    prior = draw_dreambooth(base, subject, tuning, "sks", 2, SAMPLING, FP32, 0)
+    dream = draw_dream_suti(pipe.base, subject, DreamSuTI(tuning), SAMPLING, FP32, 0)
+    booth = draw_dreambooth(base, subject, DreamBooth(tuning, "sks"), SAMPLING, FP32, 0)
+    prior = draw_dreambooth(base, subject, DreamBooth(tuning, "sks", 2), SAMPLING, FP32, 0)
+    assert booth.stored_bytes == 2 * sum(p.numel() for p in base.unet.parameters()) and suti.stored_bytes == 0
     assert not np.array_equal(booth.images, prior.images) and not np.array_equal(dream.images, suti.images)
     assert booth.optimisation_seconds > 0 and suti.optimisation_seconds == 0
     assert np.array_equal(draw_suti(pipe, subject, 3, SAMPLING, FP32, 0).images, suti.images)
     one = BenchmarkSubject("s", "cat", subject.demonstrations[:1], subject.prompts)
     with pytest.raises(ValueError, match="has 1 demonstration, expected at least 2"):
-        draw_dream_suti(pipe, one, tuning, SAMPLING, FP32, 0)
+        draw_dream_suti(pipe.base, one, DreamSuTI(tuning), SAMPLING, FP32, 0)

@@ -69,13 +69,39 @@ def test_published_numbers():
     }
 
 
-def test_table2_counts_votes_and_holds_the_time(runs):
+def test_table2_counts_votes_and_holds_time_and_space(runs):
     limits = {"subject": 0.75, "text": 0.5, "realism": 0.5}
-    frame = tables.table2(runs, SUTI, limits, {SUTI: 1.5}, 50, 0).frame.set_index("method")
+    timings = {SUTI: {"seconds_per_subject": 1.5, "bytes_per_subject": 0}}
+    timings["re-imagen"] = {"seconds_per_subject": 1.0, "bytes_per_subject": 0}
+    found = tables.table2(runs | {"dreambooth-prior": run("dreambooth-prior", 0.7, 2)}, SUTI, limits, timings, 50, 0)
+    frame = found.frame.set_index("method")
     share = (runs[SUTI]["subject"] >= 0.75).groupby(runs[SUTI]["subject_id"]).mean().mean()
     assert frame.loc["SuTI", "subject"] == pytest.approx(share)
     assert (frame.loc["SuTI", "seconds"], frame.loc["SuTI", "published_seconds"]) == (1.5, 20)
     assert pd.isna(frame.loc["Imagic", "subject"]) and pd.isna(frame.loc["DreamBooth", "seconds"])
+    assert frame.index.is_unique and frame.index[-1] == "Base (text only)" and "Real images" in frame.index
+    # A system that the paper does not print has a row of its own if it was run; one that was not run has no number.
+    assert frame.loc["DreamBooth, prior preservation", ["n_subjects", "n_prompts", "n_images"]].tolist() == [5, 10, 10]
+    assert "Dream-SuTI" in frame.index and pd.isna(frame.loc["Re-Imagen", "seconds"])
+    assert frame.loc["SuTI", "bytes"] == 0 and pd.isna(frame.loc["Imagic", "bytes"])
+
+
+def test_protocols_stand_beside_the_numbers(runs):
+    ours = {"encoders": {"dino": "transformers:x", "clip_i": "open_clip:y"}, "probe": "p", "thresholds": {"text": 0.5}}
+    table = tables.table1(runs, SUTI, 50, 0, ours, "dreambench")
+    frame = table.frame.set_index("method")
+    assert frame.loc["SuTI", "protocol"] == "DreamBench; DINO transformers:x; CLIP-I open_clip:y"
+    assert "DINO ViT-S/16" in frame.loc["SuTI", "published_protocol"] and "DINO ViT-S/16" in table.note
+    assert pd.isna(frame.loc["Base (text only)", "published_protocol"]) and pd.isna(frame.loc["Re-Imagen", "protocol"])
+    judged = tables.table3(runs, SUTI, {}, 50, 0, ours, "world").frame["protocol"].tolist()
+    assert judged == ["the world's benchmark; probe p (text 0.5); overall: all three, per picture"] * 3
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0"), (768, "768 B"), (4_553_784, "4.55 MB"), (1_719_041_928, "1.72 GB")]
+)
+def test_space_is_readable(count, text):
+    assert tables.size(count) == text
 
 
 def test_table3_and_differences_use_what_the_systems_share(runs):

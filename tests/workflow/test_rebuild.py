@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -61,6 +62,41 @@ def test_apprentice_code_reruns_nothing_upstream(workflow) -> None:
     planned = workflow.planned()
     assert planned["train_apprentice"] == 2
     assert not UPSTREAM & set(planned) and not {"filter_samples", "generate_base"} & set(planned)
+
+
+def test_a_systems_setting_or_code_reruns_that_system_alone(workflow) -> None:
+    workflow.configure({"baselines": {"textual_inversion_steps": 3}})
+    planned = workflow.planned()
+    assert (planned["personalize"], planned["evaluate"]) == (1, 1)
+    assert not {*UPSTREAM, "train_apprentice", "train_re_imagen", "generate_suti"} & set(planned)
+    workflow.configure({"baselines": {"textual_inversion_steps": 2}})
+    module = workflow.path / "suti" / "baselines" / "textual_inversion.py"
+    module.write_text(module.read_text() + "\nUNUSED = 1\n")
+    assert workflow.planned()["personalize"] == 1
+    workflow.configure({"baselines": {"re_imagen_steps": 1}})
+    planned = workflow.planned()
+    assert (planned["train_re_imagen"], planned["personalize"]) == (1, 2) and "train_apprentice" not in planned
+
+
+def test_the_editor_is_trained_anew_without_drawing_its_pairs_anew(workflow) -> None:
+    workflow.configure({"baselines": {"instruct_pix2pix_steps": 1}})
+    planned = workflow.planned()
+    assert (planned["train_instruct_pix2pix"], planned["personalize"]) == (1, 1)
+    assert not {*UPSTREAM, "make_instruction_pairs", "train_apprentice"} & set(planned)
+    workflow.configure({"baselines": {"instruct_pix2pix_steps": 2, "instruct_pix2pix_image_guidance_scale": 1.0}})
+    planned = workflow.planned()
+    assert planned["personalize"] == 1 and "train_instruct_pix2pix" not in planned
+
+
+def test_a_systems_model_and_cache_are_not_needed_once_it_has_drawn(workflow) -> None:
+    """So DVC need not keep them: after a pull there is nothing to do."""
+    shutil.rmtree(workflow.path / "results" / "baselines")
+    assert workflow.planned() == {}
+
+
+def test_a_system_can_be_left_out(workflow) -> None:
+    workflow.configure({"baselines": {"systems": ["dreambooth"]}})
+    assert set(workflow.planned()) == {"make_table", "plot_samples", "report_claims"}
 
 
 def test_new_lambda_makes_only_its_own(workflow) -> None:

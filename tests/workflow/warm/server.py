@@ -24,6 +24,8 @@ MODULES = (
     "suti.apprentice.monitor",
     "suti.experts",
     "suti.fine_tuning",
+    "suti.baselines.dream_suti",
+    "suti.baselines.dreambooth",
     "suti.generation",
     "suti.models.captioner",
     "suti.models.encoders",

@@ -1,0 +1,101 @@
+"""Dream-SuTI (arXiv 2304.00186, section 5.3): the apprentice, fine-tuned on one subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from suti.arguments import Settings
+from suti.compute import autocast
+from suti.config.schema import Compute
+from suti.diffusion.losses import denoising_loss
+from suti.fine_tuning import FineTuning, TrainingSet, fixed_rate_adafactor, subject_unet
+from suti.generation import BenchmarkSubject, Drawn, Sampling, clocks, draw_suti, kept_bytes, prepared, training_set
+from suti.models.apprentice_unet import ApprenticeUNet
+from suti.models.base import BaseModel
+from suti.models.pipeline import SuTIPipeline, load_apprentice
+from suti.seeds import Key, torch_generator
+
+
+@dataclass(frozen=True)
+class DreamSuTI:
+    """How the apprentice is fine-tuned."""
+
+    tuning: FineTuning
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps a subject."""
+        return self.tuning.steps
+
+
+def dream_suti_settings(s: Settings) -> DreamSuTI:
+    """Dream-SuTI of the passed settings."""
+    return DreamSuTI(
+        FineTuning(
+            "full", s["baselines.dream_suti_steps"], 4, s["baselines.dream_suti_learning_rate"],
+            frozen=tuple(s["experts.frozen"]),
+        )
+    )  # fmt: skip
+
+
+load_dream_suti = load_apprentice
+
+
+def draw_dream_suti(
+    base: BaseModel, subject: BenchmarkSubject, settings: DreamSuTI, sampling: Sampling, compute: Compute, seed: int
+) -> Drawn:
+    """Fine-tune the apprentice on one subject, then draw with one demonstration.
+
+    Each row of a step takes one random picture as the condition and another as the target.
+
+    Args:
+        base: its ``unet`` is an apprentice.
+    """
+    start = clocks()
+    data = training_set(base, [p for p, _ in subject.demonstrations], [t for _, t in subject.demonstrations])
+    pipeline = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    key = (seed, "dream-suti", subject.subject_id)
+    with subject_unet(base, settings.tuning) as (unet, parameters):
+        _tune_apprentice(unet, base, data, parameters, settings.tuning, compute, key)
+        seconds = clocks() - start
+        drawn = draw_suti(pipeline, subject, 1, sampling, compute, seed)
+        drawn = replace(drawn, stored_bytes=kept_bytes(unet.parameters()))
+    return prepared(drawn, "optimisation_seconds", seconds)
+
+
+def _tune_apprentice(
+    unet: ApprenticeUNet, base: BaseModel, data: TrainingSet, parameters: list[torch.nn.Parameter], tuning: FineTuning,
+    compute: Compute, key: tuple[Key, ...],
+) -> None:  # fmt: skip
+    optimizer = fixed_rate_adafactor(parameters, tuning.learning_rate)
+    rng = torch_generator(*key)
+    count, rows = len(data.x_start), tuning.batch_size
+    if count < 2:
+        raise ValueError(f"Dream-SuTI: subject {key[-1]!r} has {count} demonstration, expected at least 2")
+    unet.train()
+    for _ in range(tuning.steps):
+        pairs = torch.stack([torch.randperm(count, generator=rng)[:2] for _ in range(rows)])
+        shown, wanted = pairs[:, 0], pairs[:, 1]
+        noise = torch.randn(data.x_start[wanted].shape, generator=rng).to(base.device)
+        total = base.scheduler.config.num_train_timesteps
+        timesteps = torch.randint(total, (rows,), generator=rng).to(base.device)
+        with autocast(compute, base.device):
+            encoded = unet.encode_demonstrations(data.x_start[shown], data.text[shown], 1)
+            condition = {"demonstrations": encoded}
+            loss = denoising_loss(
+                lambda x, t, c=condition, w=wanted: unet(
+                    x, t, data.text[w], cross_attention_kwargs=c, return_dict=False
+                )[0],
+                base.scheduler, data.x_start[wanted], noise, timesteps,
+            ).mean()  # fmt: skip
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"Dream-SuTI of {key[-1]}: loss {loss.item()}; "
+                f"lower baselines.dream_suti_learning_rate ({tuning.learning_rate})"
+            )
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    unet.eval()

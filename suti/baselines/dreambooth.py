@@ -1,0 +1,119 @@
+"""DreamBooth (arXiv 2208.12242): fine-tune the base on 'a [V] CLASS', with prior preservation or without."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from suti.arguments import Settings
+from suti.compute import autocast
+from suti.config.schema import Compute
+from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
+from suti.generation import (
+    BenchmarkSubject,
+    Drawn,
+    Sampling,
+    clocks,
+    draw_subject,
+    kept_bytes,
+    prepared,
+    training_set,
+)
+from suti.models.base import BaseModel
+from suti.models.demonstration_attention import Demonstrations
+from suti.models.pipeline import draw
+from suti.seeds import torch_generator
+
+
+@dataclass(frozen=True)
+class DreamBooth:
+    """How DreamBooth is trained.
+
+    Attributes:
+        identifier: the rare token [V].
+        prior_images: pictures of the class for prior preservation; 0 is none.
+        prior_weight: lambda of the prior preservation loss (section 3.2).
+    """
+
+    tuning: FineTuning
+    identifier: str
+    prior_images: int = 0
+    prior_weight: float = 1.0
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps a subject."""
+        return self.tuning.steps
+
+
+def dreambooth_prior_settings(s: Settings) -> DreamBooth:
+    """DreamBooth with prior preservation, of the passed settings."""
+    tuning = FineTuning(
+        "full", s["baselines.dreambooth_steps"], s["baselines.dreambooth_batch_size"],
+        s["baselines.dreambooth_learning_rate"], frozen=tuple(s["experts.frozen"]),
+    )  # fmt: skip
+    return DreamBooth(tuning, s["baselines.identifier"], s["baselines.prior_images"], s["baselines.prior_weight"])
+
+
+def dreambooth_settings(s: Settings) -> DreamBooth:
+    """DreamBooth of the passed settings, without prior preservation unless they ask for it."""
+    settings = dreambooth_prior_settings(s)
+    return settings if s["baselines.prior_preservation"] else replace(settings, prior_images=0)
+
+
+def with_identifier(prompt: str, class_name: str, identifier: str) -> str:
+    """DreamBooth's prompt: the identifier before the class word; before all else if the class word is not there."""
+    pattern = re.compile(rf"\b{re.escape(class_name)}\b", re.IGNORECASE)
+    changed, count = pattern.subn(lambda m: f"{identifier} {m.group()}", prompt, count=1)
+    return changed if count else f"{identifier} {prompt}"
+
+
+def class_pictures(
+    base: BaseModel, class_name: str, count: int, sampling: Sampling, compute: Compute, seed: int
+) -> TrainingSet:
+    """Pictures of 'a CLASS' drawn by the base, for prior preservation (section 3.2)."""
+    text = f"a {class_name}"
+    generators = [torch_generator(seed, "prior", class_name, i) for i in range(count)]
+    with autocast(compute, base.device):
+        images = draw(
+            base, [text] * count, Demonstrations(), generators,
+            sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
+        )  # fmt: skip
+    return training_set(base, list(images), [text] * count)
+
+
+def draw_dreambooth(
+    base: BaseModel, subject: BenchmarkSubject, settings: DreamBooth, sampling: Sampling, compute: Compute, seed: int
+) -> Drawn:
+    """Fine-tune the base on the subject's pictures and draw.
+
+    Our choices: the UNet alone is trained, the text encoder is not; every picture has the same text; a step takes as
+    many class pictures as pictures of the subject.
+
+    Raises:
+        FloatingPointError: the training diverged.
+    """
+    start = clocks()
+    name = f"a {settings.identifier} {subject.class_name}"
+    data = training_set(base, [p for p, _ in subject.demonstrations], [name] * len(subject.demonstrations))
+    prior = None
+    if settings.prior_images:
+        prior = class_pictures(base, subject.class_name, settings.prior_images, sampling, compute, seed)
+    prompts = [with_identifier(p, subject.class_name, settings.identifier) for _, p in subject.prompts]
+    key = (seed, "dreambooth", subject.subject_id)
+    with subject_unet(base, settings.tuning) as (unet, parameters):
+        loss = fine_tune(base, parameters, data, settings.tuning, compute, key, prior, settings.prior_weight)
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"DreamBooth of {subject.subject_id}: loss {loss}; lower baselines.dreambooth_learning_rate "
+                f"({settings.tuning.learning_rate})"
+            )
+        seconds = clocks() - start
+        drawn = draw_subject(base, subject, Demonstrations(), prompts, sampling, compute, seed)
+        drawn = replace(drawn, stored_bytes=kept_bytes(unet.parameters()))
+    return prepared(drawn, "optimisation_seconds", seconds)
+
+
+draw_dreambooth_prior = draw_dreambooth

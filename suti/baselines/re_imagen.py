@@ -1,0 +1,51 @@
+"""Re-Imagen (arXiv 2209.14491) as SuTI's paper uses it: the apprentice's network, taught by clusters, not by experts.
+
+It is trained on (picture, refined caption) pairs of the clusters, each target with others of its cluster as the
+demonstrations, by ``scripts/train_apprentice.py`` without G. It draws as SuTI does, without any optimisation. Our
+choice: the network, its initialisation and its settings are the apprentice's, so that the two differ in what they
+learnt from and in nothing else; the original has another UNet, retrieves its neighbours and weighs text and
+neighbours in turn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suti.arguments import Settings
+from suti.config.schema import Compute
+from suti.generation import BenchmarkSubject, Drawn, Sampling, draw_suti
+from suti.models.base import BaseModel
+from suti.models.pipeline import SuTIPipeline, load_apprentice
+
+
+@dataclass(frozen=True)
+class ReImagen:
+    """How Re-Imagen draws.
+
+    Attributes:
+        demonstrations: shown of a subject.
+        steps: optimiser steps a subject.
+    """
+
+    demonstrations: int
+    steps: int = 0
+
+
+def re_imagen_settings(s: Settings) -> ReImagen:
+    """Re-Imagen of the passed settings."""
+    return ReImagen(s["evaluation.demonstrations"])
+
+
+load_re_imagen = load_apprentice
+
+
+def draw_re_imagen(
+    base: BaseModel, subject: BenchmarkSubject, settings: ReImagen, sampling: Sampling, compute: Compute, seed: int
+) -> Drawn:
+    """Encode the demonstrations once and draw. Nothing is kept of a subject.
+
+    Args:
+        base: its ``unet`` is an apprentice.
+    """
+    pipeline = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    return draw_suti(pipeline, subject, settings.demonstrations, sampling, compute, seed)
