@@ -47,7 +47,7 @@ $(READY): pyproject.toml constraints.txt
 	  || { echo "make: no virtual environment; install Python's venv module (Debian: python3-venv)" >&2; exit 1; }
 	@echo "installing into $(VENV) (the first time about 2 minutes and 7 GB)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
-	  --constraint constraints.txt --editable '.[app,test]' 2>&1 | { grep -v '^WARNING' || true; }
+	  --constraint constraints.txt --editable '.[app,ratings,test]' 2>&1 | { grep -v '^WARNING' || true; }
 	@touch $(READY)
 
 run: $(READY) ## run the workflow, then say where its tables, figures and report are

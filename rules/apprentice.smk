@@ -69,11 +69,12 @@ rule generate_suti:
         code=code_digest("scripts/generate.py"),
         model=lambda wildcards: f"{R}/apprentice/{wildcards.lam}",
         prompts=lambda wildcards: prompts_per_subject(f"suti-{wildcards.lam}-k{wildcards.k}"),
+        cache=f"{R}/generations/cache",
     message:
         "SuTI at lambda {wildcards.lam} with {wildcards.k} demonstrations draws the benchmark"
     shell:
         "python scripts/generate.py --settings {params.settings:q} --run suti-{wildcards.lam}-k{wildcards.k}"
         " --model {params.model:q} --demonstrations-per-subject {wildcards.k} --prompts-per-subject {params.prompts}"
         " --subjects {input.subjects} --prompts {input.prompts} --demonstrations {input.demonstrations}"
-        " --images {input.images}"
+        " --images {input.images} --cache {params.cache:q}"
         " --generations {output.generations} --images-out {output.images} --timing {output.timing} 2>&1 | tee {log}"

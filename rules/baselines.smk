@@ -24,11 +24,12 @@ rule generate_base:
         settings=settings("seed", "compute", "models.base", *SAMPLING),
         code=code_digest("scripts/generate.py"),
         prompts=prompts_per_subject("base"),
+        cache=f"{R}/generations/cache",
     message:
         "The base draws the benchmark from text alone"
     shell:
         "python scripts/generate.py --settings {params.settings:q} --run base"
-        " --prompts-per-subject {params.prompts}"
+        " --prompts-per-subject {params.prompts} --cache {params.cache:q}"
         " --subjects {input.subjects} --prompts {input.prompts} --demonstrations {input.demonstrations}"
         " --images {input.images}"
         " --generations {output.generations} --images-out {output.images} --timing {output.timing} 2>&1 | tee {log}"
@@ -65,12 +66,13 @@ rule personalize:
             f"--model {quote(folder)}" if (folder := starting_model(wildcards.system)) else ""
         ),
         prompts=lambda wildcards: prompts_per_subject(wildcards.system),
+        first=f"--first {CONFIG.evaluation.baseline_subjects}" if CONFIG.evaluation.baseline_subjects else "",
         cache=f"{R}/baselines/cache",
     message:
         "{wildcards.system} draws the benchmark"
     shell:
         "python scripts/personalize.py --settings {params.settings:q} --method {wildcards.system}"
-        " {params.model} --prompts-per-subject {params.prompts}"
+        " {params.model} --prompts-per-subject {params.prompts} {params.first}"
         " --subjects {input.subjects} --prompts {input.prompts} --demonstrations {input.demonstrations}"
         " --images {input.images} --cache {params.cache:q}"
         " --generations {output.generations} --images-out {output.images} --timing {output.timing} 2>&1 | tee {log}"

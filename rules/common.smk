@@ -238,7 +238,8 @@ def photo_files() -> list[str]:
         return []
     beside = Path(CONFIG.evaluation.path).parent / "prompts_and_classes.txt"
     templates = [str(beside)] if CONFIG.evaluation.benchmark == "dreambench" and beside.is_file() else []
-    return files_below(CONFIG.evaluation.path) + templates
+    prompts = [CONFIG.evaluation.prompts] if CONFIG.evaluation.benchmark == "csv" else []
+    return files_below(CONFIG.evaluation.path) + templates + prompts
 
 
 def generations(run: str) -> dict[str, str]:

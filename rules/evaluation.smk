@@ -25,6 +25,7 @@ rule prepare_benchmark:
             "pages.max_pixels",
             "evaluation.benchmark",
             "evaluation.path",
+            "evaluation.prompts",
             "evaluation.subjects",
             "evaluation.prompts_per_subject",
             "evaluation.images_per_prompt",

@@ -1,17 +1,24 @@
 """Draw the benchmark with the base (text alone) or with SuTI (k demonstrations); no fine-tuning.
 
-python scripts/generate.py --run suti-q0.4-k4 --model results/apprentice/q0.4 --demonstrations-per-subject 4 ...
+    python scripts/generate.py --run suti-q0.4-k4 --model results/apprentice/q0.4 --demonstrations-per-subject 4 ...
+
+A subject that is done is kept in the cache under its content address, so a killed run goes on where it was.
 """
 
 from __future__ import annotations
 
-from tqdm.auto import tqdm
+from dataclasses import asdict
+from pathlib import Path
 
-from suti.compute import prepare
+from suti.compute import precision, prepare
+from suti.digests import code_digest, model_digest
 from suti.drawing import drawing_parser, read_benchmark, sampling_settings, write_generations
+from suti.finished import draw_all
 from suti.generation import draw_suti
 from suti.models.base import check_model_spec, load_base
 from suti.models.pipeline import SuTIPipeline
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
@@ -29,12 +36,18 @@ def main() -> None:
         base = load_base(s["models.base"])
         pipeline = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
     pipeline.to(device)
-    subjects = read_benchmark(args.subjects, args.prompts, args.demonstrations, args.images, args.prompts_per_subject)
-    sampling = sampling_settings(s)
-    drawn = [
-        draw_suti(pipeline, subject, args.demonstrations_per_subject, sampling, s.compute, s.seed)
-        for subject in tqdm(subjects, desc=args.run, unit="subject", mininterval=5)
-    ]
+    subjects = read_benchmark(
+        args.subjects, args.prompts, args.demonstrations, args.images, args.prompts_per_subject, args.first
+    )
+    sampling, k = sampling_settings(s), args.demonstrations_per_subject
+    context = {
+        "seed": s.seed, "model": model_digest(args.model or s["models.base"]), "demonstrations": k,
+        "sampling": asdict(sampling), "precision": precision(s.compute, device), "code": code_digest(__file__, ROOT),
+    }  # fmt: skip
+    drawn = draw_all(
+        subjects, lambda subject: draw_suti(pipeline, subject, k, sampling, s.compute, s.seed), context, args.cache,
+        args.run,
+    )  # fmt: skip
     conditions = {"optimisation_steps": 0, "threads": s.compute.threads, "device": device.type}
     write_generations(args.run, drawn, args.generations, args.images_out, args.timing, **conditions)
 

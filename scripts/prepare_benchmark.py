@@ -27,8 +27,11 @@ def load(settings: Settings) -> benchmark.Benchmark:
     if source == "world":
         shown = max([settings["evaluation.demonstrations"], *settings["evaluation.demonstration_grid"]])
         return benchmark.from_world(settings.seed, subjects, prompts, shown, settings["evaluation.images_per_prompt"])
+    path, max_pixels = Path(settings["evaluation.path"]).expanduser(), settings["pages.max_pixels"]
+    if source == "csv":
+        return benchmark.listed(path, Path(settings["evaluation.prompts"]).expanduser(), subjects, prompts, max_pixels)
     read = benchmark.dreambench if source == "dreambench" else benchmark.folders
-    return read(Path(settings["evaluation.path"]).expanduser(), subjects, prompts, settings["pages.max_pixels"])
+    return read(path, subjects, prompts, max_pixels)
 
 
 def main() -> None:

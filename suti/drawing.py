@@ -72,10 +72,14 @@ def timing_record(run: str, drawn: list[Drawn]) -> dict[str, Any]:
 
 
 def read_benchmark(
-    subjects: str, prompts: str, demonstrations: str, images: str, prompts_per_subject: int
+    subjects: str, prompts: str, demonstrations: str, images: str, prompts_per_subject: int, first: int | None = None
 ) -> list[BenchmarkSubject]:
-    """The subjects with their demonstrations and the first prompts of each, in the benchmark's order."""
-    people = tables.read(subjects, "benchmark_subjects")
+    """The subjects with their demonstrations and the first prompts of each, in the benchmark's order.
+
+    Args:
+        first: so many subjects only; None: all.
+    """
+    people = tables.read(subjects, "benchmark_subjects").head(first)
     asked = dict(
         iter(first_prompts(tables.read(prompts, "benchmark_prompts"), prompts_per_subject).groupby("subject_id"))
     )
@@ -102,6 +106,8 @@ def drawing_parser(doc: str | None) -> argparse.ArgumentParser:
         arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"benchmark table of {name}")
     arguments.add_argument("--images", required=True, metavar="FILE", help="shard of the demonstrations' pictures")
     arguments.add_argument("--prompts-per-subject", required=True, type=int, metavar="N")
+    arguments.add_argument("--first", type=int, metavar="N", help="draw the first N subjects only (default: all)")
+    arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="finished subjects")
     arguments.add_argument("--generations", required=True, metavar="FILE", help="table to write")
     arguments.add_argument("--images-out", required=True, metavar="FILE", help="shard of pictures to write")
     arguments.add_argument("--timing", required=True, metavar="FILE", help="seconds, JSON to write")

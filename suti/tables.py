@@ -143,6 +143,19 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("prompt", "string", "prompt"),
         ("image_index", "int32", "number of the picture for this prompt, from 0"),
     ),
+    "instruction_pairs": _columns(
+        ("pair_id", "string", "key of the two pictures in the shard beside this table: PAIR-before and PAIR-after"),
+        ("edit_id", "string", "pair of captions; several pairs of pictures are drawn of each"),
+        ("source", "string", "caption before the edit"),
+        ("instruction", "string", "what to do, e.g. 'make it in the snow'"),
+        ("target", "string", "caption after the edit"),
+        ("skill", "string", "recontextualization, attribute_editing, art_style or accessorization"),
+        ("share", "float64", "share of the sampling steps at which both pictures had one self-attention"),
+        ("clip_source", "float64", "raw cosine of the first picture and its caption"),
+        ("clip_target", "float64", "raw cosine of the second picture and its caption"),
+        ("clip_image", "float64", "raw cosine of the two pictures"),
+        ("clip_direction", "float64", "cosine of the change of the pictures and the change of the captions"),
+    ),
     "image_metrics": _columns(
         ("run", "string", "system and setting"),
         ("sample_id", "string", "picture"),
@@ -164,6 +177,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("nearest_dino", "float64", "largest cosine of DINO embeddings to a known picture of the subject", True),
         ("nearest_pixels", "float64", "largest correlation of pixels with a known picture, in [-1, 1]", True),
         ("diversity", "float64", "mean DINO distance to the other pictures of the prompt; null if there is one", True),
+        ("dinov2", "float64", "mean cosine of DINOv2 embeddings to the subject's real pictures", True),
     ),
 }
 

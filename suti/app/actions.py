@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 from PIL import Image
@@ -39,6 +40,10 @@ Progress = Callable[[int, int, str], None]
 
 class Problem(ValueError):
     """What the visitor should change, as a sentence."""
+
+
+class _Stopped(Exception):
+    """The visitor wants no more; raised between two steps."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +139,16 @@ def wish_of(
 
 
 def draw(
-    studio: Studio, subject: Subject, wish: Wish, count: float | None, folder: Path, progress: Progress | None = None
-) -> list[Drawn]:
+    studio: Studio, subject: Subject, wish: Wish, count: float | None, folder: Path, progress: Progress | None = None,
+    stop: Event | None = None,
+) -> list[Drawn]:  # fmt: skip
     """Draw ``count`` pictures into a new folder below ``folder``; each PNG keeps how it was drawn.
+
+    Args:
+        stop: once set, from another thread, nothing more is drawn after the step under way.
+
+    Returns:
+        The finished pictures: all, or those before the stop.
 
     Raises:
         Problem: no pictures, an empty caption, a count out of range, or a model that takes no demonstrations.
@@ -158,13 +170,20 @@ def draw(
     for index in range(number):
 
         def report(step: int, doing: str = "", index: int = index) -> None:
+            if stop is not None and stop.is_set():
+                raise _Stopped
             if progress is not None:
                 progress(index * steps + step, number * steps, f"picture {index + 1} of {number}{doing}")
 
         def enlarging(stage: int, stages: int, report: Callable[[int, str], None] = report) -> None:
             report(steps, f", enlarging {stage} of {stages}")
 
-        picture = Image.fromarray(studio.draw(wish, demonstrations, index, report, enlarging))
+        if stop is not None and stop.is_set():
+            break
+        try:
+            picture = Image.fromarray(studio.draw(wish, demonstrations, index, report, enlarging))
+        except _Stopped:
+            break
         path = place / f"{_slug(wish.prompt)}-seed{wish.seed}-{index + 1}.png"
         told = {"prompts": [wish.prompt], "texts": list(subject.captions), **wish.sampling(), "seed": wish.seed}
         save_png(path, picture, told | {"super_resolution": studio.enlarged_by(wish)})

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import gradio as gr
@@ -48,6 +49,7 @@ class Page:
 
     def __init__(self, studio: Studio, defaults: Defaults, examples: Sequence[Example], folder: Path) -> None:
         self.studio, self.defaults, self.examples, self.folder = studio, defaults, examples, folder
+        self.stops: dict[str, Event] = {}  # of the visitors who wait for pictures, by session
         self.blocks = gr.Blocks(title=style.TITLE, analytics_enabled=False, delete_cache=(3600, 24 * 3600))
         with self.blocks:
             self._lay_out()
@@ -138,7 +140,9 @@ class Page:
             has_stage = self.studio.super_resolution is not None
             self.upscale = gr.Checkbox(has_stage, label="Enlarge with super-resolution", visible=has_stage)
         self.draw_alert = gr.HTML(visible=False, elem_id="draw-alert")
-        self.button = gr.Button("Draw", variant="primary", elem_id="draw")
+        with gr.Row():
+            self.button = gr.Button("Draw", variant="primary", elem_id="draw", scale=3)
+            self.stop = gr.Button("Stop", variant="stop", elem_id="stop", scale=1, min_width=90, visible=False)
 
     def _connect(self) -> None:
         given = [self.subject, *self.captions]
@@ -157,8 +161,11 @@ class Page:
         for button in self.ideas:
             button.click(lambda text: text, button, self.prompt, **AT_ONCE)
         self.dice.click(lambda: random.randrange(MAX_SEED), None, self.seed, **AT_ONCE)
-        gr.on(
-            [self.button.click, self.prompt.submit],
+        started = gr.on(
+            [self.button.click, self.prompt.submit], self._start, None, self.stop, js=style.SHOW_RESULTS, **AT_ONCE
+        )
+        self.stop.click(self._stop, None, self.stop, queue=False, **AT_ONCE)
+        drawn = started.then(
             self._draw,
             [
                 self.prompt,
@@ -172,9 +179,18 @@ class Page:
             ],
             [self.result, self.status, self.draw_alert],
             show_progress_on=[self.result],
-            js=style.SHOW_RESULTS,
             **ONE_AT_A_TIME,
         )
+        drawn.then(lambda: gr.Button(visible=False), None, self.stop, **AT_ONCE)
+
+    def _start(self, request: gr.Request) -> Any:
+        self.stops[str(request.session_hash)] = Event()
+        return gr.Button(value="Stop", interactive=True, visible=True)
+
+    def _stop(self, request: gr.Request) -> Any:
+        if (event := self.stops.get(str(request.session_hash))) is not None:
+            event.set()
+        return gr.Button(value="Stopping", interactive=False)
 
     def _add(self, paths: list[str] | None, prompt: str, subject: Subject, *captions: str) -> list[Any]:
         edited = subject.with_captions(captions)
@@ -208,7 +224,7 @@ class Page:
 
     def _draw(
         self, prompt: str, count: float, seed: float, guidance: float, demonstration_guidance: float, steps: float,
-        upscale: bool, subject: Subject, *captions: str, progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio's own protocol)
+        upscale: bool, subject: Subject, request: gr.Request, *captions: str, progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio's own protocol)
     ) -> tuple[Any, Any, Any]:  # fmt: skip
         def report(done: int, total: int, doing: str) -> None:
             progress((done, total), desc=doing, unit="steps")
@@ -218,10 +234,16 @@ class Page:
                 prompt, guidance, demonstration_guidance, steps, seed, upscale=upscale,
                 dynamic_thresholding=self.defaults.dynamic_thresholding,
             )  # fmt: skip
-            drawn = actions.draw(self.studio, subject.with_captions(captions), wish, count, self.folder, report)
+            stop = self.stops.get(str(request.session_hash))
+            drawn = actions.draw(self.studio, subject.with_captions(captions), wish, count, self.folder, report, stop)
         except Problem as problem:
             return gr.skip(), gr.skip(), gr.HTML(value=style.alert([str(problem)]), visible=True)
+        finally:
+            self.stops.pop(str(request.session_hash), None)
+        if not drawn:
+            return gr.skip(), style.hint("Stopped before the first picture was finished."), gr.HTML(visible=False)
         several = f"{len(drawn)} pictures" if len(drawn) > 1 else "One picture"
+        several += f" (stopped; {int(count)} were asked for)" if len(drawn) < count else ""
         status = style.hint(f"{several} of “{wish.prompt}”, seed {wish.seed}. Click one to enlarge or download it.")
         return [(str(d.path), d.prompt) for d in drawn], status, gr.HTML(visible=False)
 

@@ -67,6 +67,16 @@ _DREAMBOOTH = (
     "baselines.identifier", "baselines.prior_images", "baselines.prior_weight", "experts.frozen",
 )  # fmt: skip
 
+_NULL_TEXT = (
+    "inference_steps", "inner_steps", "learning_rate", "early_stop", "guidance_scale", "cross_share", "self_share",
+)  # fmt: skip
+_IMAGIC = ("embedding_steps", "embedding_learning_rate", "steps", "learning_rate", "batch_size", "eta")
+
+
+def _of(prefix: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"baselines.{prefix}_{name}" for name in names)
+
+
 SYSTEMS = {
     system.name: system
     for system in (
@@ -76,8 +86,16 @@ SYSTEMS = {
                 f"baselines.textual_inversion_{name}" for name in ("steps", "learning_rate", "batch_size", "vectors")
             ),
         ),
+        System("null-text", "Null-Text Inversion", _of("null_text", *_NULL_TEXT)),
+        System(
+            "imagic", "Imagic", (*_of("imagic", *_IMAGIC), "experts.frozen"), trains_per_prompt=True,
+        ),
         System("dreambooth", "DreamBooth", (*_DREAMBOOTH, "baselines.prior_preservation")),
         System("dreambooth-prior", "DreamBooth, prior preservation", _DREAMBOOTH, module="dreambooth"),
+        System(
+            "instruct-pix2pix", "InstructPix2Pix",
+            _of("instruct_pix2pix", "guidance_scale", "image_guidance_scale"), starts_from="trained",
+        ),
         System("re-imagen", "Re-Imagen", ("evaluation.demonstrations",), starts_from="trained"),
         System(
             "dream-suti", "Dream-SuTI",

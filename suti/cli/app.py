@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import ipaddress
 import os
 import signal
 import sys
@@ -12,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from suti import studio
+from suti.addresses import is_loopback
 from suti.cli.config import read
 
 DESCRIPTION = """
@@ -108,14 +108,6 @@ def run(options: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # uploads are removed then, too
         serve(page, options.host, options.port, open_browser=options.browser)
     return 0
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address reaches this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _port(text: str) -> int:

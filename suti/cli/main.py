@@ -8,13 +8,16 @@ import sys
 from collections.abc import Sequence
 
 import suti
-from suti.cli import app, config, generate
+from suti.cli import app, config, evaluate, generate, oracle, prompts, ratings
 
 EPILOG = """
 start here:
   make run                                   the whole paper in small: data, models, tables, figures, report
   suti generate --demonstrations my_photos/ --prompt "a red backpack on a beach" --out beach.png
   suti app                                   the same on a page in the browser
+  suti prompts --benchmark dreambench --path dreambooth/dataset --out prompts.csv
+  suti evaluate --generated out --references dreambooth/dataset --prompts prompts.csv --out metrics.json
+  suti ratings --help                        let people rate pictures, and count what they say
   suti config --show experts                 what a section of the configuration is set to
 
 `suti COMMAND --help` explains a command, with examples.
@@ -31,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--version", action="version", version=f"suti {suti.__version__}")
     commands = result.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (generate, app, config):
+    for module in (generate, app, prompts, evaluate, oracle, ratings, config):
         module.add_parser(commands)
     return result
 

@@ -287,7 +287,9 @@ class Apprentice(Section):
 
 
 # Those of suti/baselines/systems.py; a test compares the two.
-SystemName = Literal["textual-inversion", "dreambooth", "dreambooth-prior", "re-imagen", "dream-suti"]
+SystemName = Literal[
+    "textual-inversion", "null-text", "imagic", "dreambooth", "dreambooth-prior", "instruct-pix2pix", "re-imagen", "dream-suti"
+]
 
 
 class Baselines(Section):
@@ -302,12 +304,37 @@ class Baselines(Section):
     prior_images: Positive = Field(16, description="class pictures for prior preservation")
     prior_weight: float = Field(0.3, ge=0, description="weight of the prior preservation loss (its paper: 1, at which few steps hardly learn the subject here)")
     dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
-    dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
+    dream_suti_learning_rate: float = Field(5e-5, gt=0, description="Dream-SuTI Adafactor rate")
     re_imagen_steps: Positive | None = Field(None, description="steps of Re-Imagen, the apprentice's network trained on the clusters' own pictures; null: as many as apprentice.steps. All else is as for the apprentice")
     textual_inversion_steps: Positive = Field(150, description="Textual Inversion AdamW steps (its paper: 5,000)")
     textual_inversion_learning_rate: float = Field(1.0, gt=0, description="Textual Inversion AdamW rate at the first step, falling linearly to 0; it goes with the size of the text encoder's embeddings, which here have a standard deviation of about 1")
     textual_inversion_batch_size: Positive = Field(4, description="images a step")
     textual_inversion_vectors: Positive = Field(4, description="embeddings that the new word consists of (its paper: 1)")
+    null_text_inference_steps: Positive = Field(16, description="Null-Text Inversion: DDIM steps of inversion and edit (paper: 50)")
+    null_text_inner_steps: Natural = Field(3, description="Null-Text Inversion: most optimiser steps on the null embedding of one DDIM step (paper: 10); 0 is plain DDIM inversion")
+    null_text_learning_rate: float = Field(2e-2, gt=0, description="Null-Text Inversion: Adam's rate at the noisiest step; it falls to half")
+    null_text_early_stop: float = Field(1e-5, ge=0, description="Null-Text Inversion: squared error at which a step's tuning ends; it grows by twice this value a step")
+    null_text_guidance_scale: float = Field(2.0, ge=0, description="Null-Text Inversion: guidance weight of tuning and edit (paper: 7.5)")
+    null_text_cross_share: Fraction = Field(0.8, description="Null-Text Inversion: share of the steps at which Prompt-to-Prompt replaces cross-attention maps")
+    null_text_self_share: Fraction = Field(0.4, description="Null-Text Inversion: the same of self-attention maps")
+    imagic_embedding_steps: Natural = Field(12, description="Imagic: Adam steps on the text embedding of a picture (paper: 100 with Imagen, 1000 with Stable Diffusion)")
+    imagic_embedding_learning_rate: float = Field(1e-2, gt=0, description="Imagic: their rate (paper: 1e-3)")
+    imagic_steps: Positive = Field(14, description="Imagic: steps that fine-tune the UNet to a picture (paper: 1500)")
+    imagic_learning_rate: float = Field(2e-4, gt=0, description="Imagic: their Adafactor rate")
+    imagic_batch_size: Positive = Field(4, description="Imagic: draws of noise and timestep a step, of both kinds")
+    imagic_eta: Fraction = Field(0.7, description="Imagic: share of the prompt's own embedding in what is drawn (paper: .6 to .8)")
+    instruct_pix2pix_edits: Positive = Field(240, description="InstructPix2Pix: pairs of captions that training pictures are drawn for (paper: 454,445)")
+    instruct_pix2pix_draws: Positive = Field(2, description="InstructPix2Pix: pairs of pictures drawn of each (paper: 100)")
+    instruct_pix2pix_keep: Positive = Field(2, description="InstructPix2Pix: most of these that are trained on, the best by direction (paper: 4)")
+    instruct_pix2pix_min_image: float = Field(0.45, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of a pair's pictures; belongs to filtering.encoder, as the next two (paper: .75)")
+    instruct_pix2pix_min_text: float = Field(0.4, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of each picture and its caption (paper: .2)")
+    instruct_pix2pix_min_direction: float = Field(0.4, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of the change of the pictures and the change of the captions (paper: .2)")
+    instruct_pix2pix_steps: Positive = Field(300, description="InstructPix2Pix: optimiser steps of its one training (paper: 10,000)")
+    instruct_pix2pix_batch_size: Positive = Field(16, description="InstructPix2Pix: pairs a step (paper: 1024)")
+    instruct_pix2pix_learning_rate: float = Field(1e-3, gt=0, description="InstructPix2Pix: peak rate of AdamW (paper: 1e-4)")
+    instruct_pix2pix_drop: float = Field(0.05, ge=0, le=1 / 3, description="InstructPix2Pix: probability of dropping the instruction, the picture, or both, each so much")
+    instruct_pix2pix_guidance_scale: float = Field(2.0, ge=0, description="InstructPix2Pix: guidance weight of the instruction (paper: 7.5)")
+    instruct_pix2pix_image_guidance_scale: float = Field(2.5, ge=0, description="InstructPix2Pix: guidance weight of the picture (paper: 1.5)")
 
     @field_validator("systems")
     @classmethod
@@ -320,9 +347,11 @@ class Baselines(Section):
 class Evaluation(Section):
     """Benchmarks and metrics."""
 
-    benchmark: Literal["world", "dreambench", "folders"] = Field("world", description="world: unseen rendered subjects; dreambench: a clone of google/dreambooth; folders: one folder of pictures a subject with class names from folder names")
+    benchmark: Literal["world", "dreambench", "folders", "csv"] = Field("world", description="world: unseen rendered subjects; dreambench: a clone of google/dreambooth; folders: one folder of pictures a subject with class names from folder names; csv: such folders and the prompts of evaluation.prompts")
     path: str = Field("", description="the clone's `dataset` folder, or the folder of subject folders (unused for world)")
+    prompts: str = Field("", description="CSV with columns subject, class, prompt, for the benchmark csv (`suti prompts` writes such files)")
     subjects: Positive = Field(30, description="benchmark subjects used, in order")
+    baseline_subjects: Positive | None = Field(None, description="of these, how many baselines.systems draw, the first ones; null: all")
     prompts_per_subject: Positive = Field(10, description="prompts a subject for base, SuTI and real images, spread evenly over the templates")
     ablation_prompts_per_subject: Positive = Field(4, description="prompts a subject for the lambda and demonstration curves")
     baseline_prompts_per_subject: Positive | None = Field(None, description="prompts a subject for baselines.systems; null: as many as for the curves")
@@ -334,13 +363,13 @@ class Evaluation(Section):
     guidance_scale: float = Field(2.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
     demonstration_guidance_scale: float | None = Field(4.0, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
     dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
-    encoders: dict[Literal["dino", "clip_i", "clip_t"], EncoderSpec] = Field(
+    encoders: dict[Literal["dino", "clip_i", "clip_t", "dinov2"], EncoderSpec] = Field(
         default_factory=lambda: {
             "dino": "transformers:resources/models/dino",
             "clip_i": "open_clip:local-dir:resources/models/clip",
             "clip_t": "open_clip:local-dir:resources/models/clip",
         },
-        description="encoder of each metric; null leaves the metric out, and its column stays empty",
+        description="encoder of each metric: dino, clip_i, clip_t and, where one is named, dinov2; null leaves the metric out, and its column stays empty",
     )
     probe: str | None = Field("resources/models/probe", description="probe networks that know the world's truth, or null where there is no truth")
     bootstrap: Positive = Field(1000, description="bootstrap resamples over subjects for the 95 % intervals")
@@ -393,4 +422,6 @@ class Config(Section):
             raise ValueError(f"pages.path: empty, but pages.format is {self.pages.format!r}; name the files or folders to read")
         if self.evaluation.benchmark != "world" and not self.evaluation.path:
             raise ValueError(f"evaluation.path: empty, but evaluation.benchmark is {self.evaluation.benchmark!r}; name the folder")
+        if self.evaluation.benchmark == "csv" and not self.evaluation.prompts:
+            raise ValueError("evaluation.prompts: empty, but evaluation.benchmark is 'csv'; name the CSV, or take the benchmark folders")
         return self

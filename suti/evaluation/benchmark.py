@@ -1,8 +1,8 @@
 """Benchmarks: held-out subjects, their demonstrations and real pictures, and the prompts to draw them in.
 
-Three sources in one form: the procedural world, a clone of DreamBench (google/dreambooth), or one's own
-folders of photos. For photos the subject's pictures are both the demonstrations and the references of the
-metrics, as in the paper; the world renders references that no system sees.
+Sources in one form: the procedural world, a clone of DreamBench (google/dreambooth), or one's own folders of
+photos, with DreamBench's templates or with the prompts of a CSV. For photos the subject's pictures are both the
+demonstrations and the references of the metrics, as in the paper; the world renders references that no system sees.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from suti.evaluation.folders import Prompt, read_prompts
 from suti.images import BadImage, read_image, shrink
 from suti.seeds import stable_hash
 from suti.world import benchmark as world
@@ -32,6 +34,7 @@ LIVE_WORDS = frozenset((
     "fox", "girl", "hamster", "hen", "horse", "kitten", "lamb", "man", "monkey", "parrot", "person", "pig",
     "pony", "puppy", "rabbit", "sheep", "turtle", "woman",
 ))  # fmt: skip
+Asked = Callable[[Path, str, str], list[dict]]  # folder, subject_id, class_name -> rows of benchmark_prompts
 logger = logging.getLogger(__name__)
 
 
@@ -140,7 +143,9 @@ def from_world(
     return result
 
 
-def read_dreambench(path: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+def read_dreambench(
+    path: Path, asked: str = "evaluation.path"
+) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
     """Classes by subject, and the object and live templates with '{}' for the class, of
     prompts_and_classes.txt.
 
@@ -148,6 +153,7 @@ def read_dreambench(path: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[
 
     Args:
         path: the clone's dataset folder; the file lies in it or beside it.
+        asked: the setting or option that named it, for errors.
 
     Raises:
         FileNotFoundError: no such folder or file.
@@ -157,8 +163,8 @@ def read_dreambench(path: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[
     file = next((candidate for candidate in candidates if candidate.is_file()), None)
     if file is None:
         raise FileNotFoundError(
-            f"evaluation.path: no prompts_and_classes.txt in {path}; give the `dataset` folder of a clone of "
-            "google/dreambooth, or set evaluation.benchmark to folders"
+            f"{asked}: no prompts_and_classes.txt in {path}; give the `dataset` folder of a clone of "
+            "google/dreambooth, or take the benchmark `folders`"
         )
     text = file.read_text(encoding="utf-8")
     head, _, tail = text.partition("Object Prompts")
@@ -191,7 +197,19 @@ def dreambench(path: Path, subjects: int, prompts_per_subject: int, max_pixels: 
         raise FileNotFoundError(
             f"{path}: no folder for subject {missing[0]!r} of prompts_and_classes.txt; clone it whole"
         )
-    return _photos([(path / name, cls) for name, cls in chosen], objects, lives, prompts_per_subject, max_pixels)
+    return _photos(
+        [(path / name, cls) for name, cls in chosen], _filled(objects, lives, prompts_per_subject), max_pixels
+    )
+
+
+def templates_for(class_name: str, objects: tuple[str, ...], lives: tuple[str, ...]) -> tuple[str, ...]:
+    """The templates of a class: those of live subjects, or those of objects."""
+    return lives if is_live(class_name) else objects
+
+
+def is_live(class_name: str) -> bool:
+    """Whether the last word of a class is one of ``LIVE_WORDS``."""
+    return class_name.lower().split()[-1] in LIVE_WORDS
 
 
 def folders(path: Path, subjects: int, prompts_per_subject: int, max_pixels: int) -> Benchmark:
@@ -202,7 +220,40 @@ def folders(path: Path, subjects: int, prompts_per_subject: int, max_pixels: int
             f"evaluation.path: no folders of photos in {path}; make one folder a subject, e.g. {path}/my_dog"
         )
     chosen = [(folder, class_of(folder.name)) for folder in found[:subjects]]
-    return _photos(chosen, DREAMBENCH_OBJECT_TEMPLATES, DREAMBENCH_LIVE_TEMPLATES, prompts_per_subject, max_pixels)
+    templates = _filled(DREAMBENCH_OBJECT_TEMPLATES, DREAMBENCH_LIVE_TEMPLATES, prompts_per_subject)
+    return _photos(chosen, templates, max_pixels)
+
+
+def listed(path: Path, prompts: Path, subjects: int, prompts_per_subject: int, max_pixels: int) -> Benchmark:
+    """One's own photos and prompts: a folder a subject, and a CSV with the columns subject, class and prompt.
+
+    Raises:
+        FileNotFoundError: the CSV, or the folder of one of its subjects, is not there.
+        ValueError: a row that cannot be used.
+    """
+    rows: dict[str, list[Prompt]] = {}
+    for prompt in read_prompts(prompts):
+        rows.setdefault(prompt.subject, []).append(prompt)
+    chosen = {name: of_subject[0].class_name or class_of(name) for name, of_subject in list(rows.items())[:subjects]}
+    missing = [name for name in chosen if not (path / name).is_dir()]
+    if missing:
+        raise FileNotFoundError(
+            f"evaluation.path: no folder {path / missing[0]}, a subject of {prompts}; add its photos"
+        )
+
+    def asked(folder: Path, subject_id: str, class_name: str) -> list[dict]:
+        texts = [prompt.text for prompt in rows[folder.name]]
+        return [
+            {
+                "subject_id": subject_id,
+                "prompt_id": f"{index:02d}",
+                "prompt": texts[index],
+                "skill": skill_of(texts[index].replace(class_name, "{}", 1)),
+            }
+            for index in select_prompts(len(texts), prompts_per_subject)
+        ]
+
+    return _photos([(path / name, class_name) for name, class_name in chosen.items()], asked, max_pixels)
 
 
 def class_of(folder: str) -> str:
@@ -221,19 +272,19 @@ def subject_key(folder: str) -> str:
     return f"{plain or 'subject'}-{stable_hash('folder', folder, bits=32):08x}"
 
 
-def _photos(
-    chosen: list[tuple[Path, str]],
-    objects: tuple[str, ...],
-    lives: tuple[str, ...],
-    prompts_per_subject: int,
-    max_pixels: int,
-) -> Benchmark:
+def _filled(objects: tuple[str, ...], lives: tuple[str, ...], n: int) -> Asked:
+    return lambda folder, subject_id, class_name: prompt_rows(
+        subject_id, class_name, templates_for(class_name, objects, lives), n
+    )
+
+
+def _photos(chosen: list[tuple[Path, str]], asked: Asked, max_pixels: int) -> Benchmark:
+    """A benchmark of folders with their classes; ``asked`` gives a subject's rows of 'benchmark_prompts'."""
     result = Benchmark()
     for folder, class_name in chosen:
         subject_id = subject_key(folder.name)
-        live = class_name.lower().split()[-1] in LIVE_WORDS
-        result.subjects.append({"subject_id": subject_id, "class_name": class_name, "live": live})
-        result.prompts.extend(prompt_rows(subject_id, class_name, lives if live else objects, prompts_per_subject))
+        result.subjects.append({"subject_id": subject_id, "class_name": class_name, "live": is_live(class_name)})
+        result.prompts.extend(asked(folder, subject_id, class_name))
         photos = read_photos(folder, max_pixels)
         result.references[subject_id] = photos
         for number, photo in enumerate(photos):

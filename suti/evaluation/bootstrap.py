@@ -9,6 +9,7 @@ systems are paired.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -38,13 +39,24 @@ def resamples(subjects: int, bootstrap: int, seed: int) -> np.ndarray:
 
 
 def interval(
-    subject_means: np.ndarray, bootstrap: int, seed: int, level: tuple[float, float] = LEVEL
+    subject_means: np.ndarray,
+    bootstrap: int,
+    seed: int,
+    level: tuple[float, float] = LEVEL,
+    weights: np.ndarray | None = None,
 ) -> tuple[float, float, float]:
     """Mean of (S,) subject means and the ends of its percentile interval over ``bootstrap`` resamples: of 95 %,
-    or between the two percentiles of ``level``."""
+    or between the two percentiles of ``level``.
+
+    With weights (S,), the subjects' numbers of pictures, all is the mean over pictures instead of over subjects.
+    """
     draws = resamples(len(subject_means), bootstrap, seed)
-    low, high = np.percentile(subject_means[draws].mean(axis=1), level)
-    return float(subject_means.mean()), float(low), float(high)
+    if weights is None:
+        low, high = np.percentile(subject_means[draws].mean(axis=1), level)
+        return float(subject_means.mean()), float(low), float(high)
+    sums = subject_means * weights
+    low, high = np.percentile(sums[draws].sum(axis=1) / weights[draws].sum(axis=1), level)
+    return float(sums.sum() / weights.sum()), float(low), float(high)
 
 
 def subject_means(image_metrics: pd.DataFrame, metric: str) -> pd.Series:
@@ -54,27 +66,33 @@ def subject_means(image_metrics: pd.DataFrame, metric: str) -> pd.Series:
 
 
 def summarise(
-    image_metrics: pd.DataFrame, bootstrap: int, seed: int, metrics: Sequence[str] = METRICS
+    image_metrics: pd.DataFrame,
+    bootstrap: int,
+    seed: int,
+    metrics: Sequence[str] = METRICS,
+    aggregate: Literal["subjects", "images"] = "subjects",
 ) -> dict[str, Summary]:
     """Mean and interval of every metric of one run.
 
     Args:
         metrics: columns to summarise; all of ``METRICS`` if left out.
+        aggregate: 'subjects' for the mean of the subjects' means, 'images' for the mean of all pictures.
 
     Returns:
         {metric: {mean, low, high, n_subjects, n_images}}; mean, low and high are None where no picture has
         it.
     """
-    return {metric: _summary(image_metrics, metric, bootstrap, seed) for metric in metrics}
+    return {metric: _summary(image_metrics, metric, bootstrap, seed, aggregate) for metric in metrics}
 
 
-def _summary(image_metrics: pd.DataFrame, metric: str, bootstrap: int, seed: int) -> Summary:
-    means = subject_means(image_metrics, metric).to_numpy()
+def _summary(image_metrics: pd.DataFrame, metric: str, bootstrap: int, seed: int, aggregate: str) -> Summary:
+    means = subject_means(image_metrics, metric)
     if len(means) == 0:
         return {"mean": None, "low": None, "high": None, "n_subjects": 0, "n_images": 0}
-    mean, low, high = interval(means, bootstrap, seed)
-    n_images = int(image_metrics[metric].notna().sum())
-    return {"mean": mean, "low": low, "high": high, "n_subjects": len(means), "n_images": n_images}
+    counts = image_metrics.dropna(subset=[metric]).groupby("subject_id", sort=True).size()
+    weights = counts.reindex(means.index).to_numpy() if aggregate == "images" else None
+    mean, low, high = interval(means.to_numpy(), bootstrap, seed, weights=weights)
+    return {"mean": mean, "low": low, "high": high, "n_subjects": len(means), "n_images": int(counts.sum())}
 
 
 def common_pairs(runs: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -57,7 +57,7 @@ def evaluate_run(
         generations: table 'generations'. An empty prompt means a real photo, which has no score of text.
         images: uint8 (H, W, 3) by sample_id.
         references: real pictures, uint8 (H, W, 3), by subject_id.
-        encoders: by metric: any of 'dino', 'clip_i', 'clip_t'; the column of one that is left out stays
+        encoders: by metric: any of 'dino', 'clip_i', 'clip_t', 'dinov2'; the column of one that is left out stays
             empty.
         probe: networks that give the scores of the human columns, or None.
         shown: demonstrations by subject_id, to which pictures are compared as to the references in the search

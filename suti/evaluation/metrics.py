@@ -13,7 +13,8 @@ import numpy as np
 SCORES = ("subject", "text", "realism")
 SIMILARITIES = ("dino", "clip_i", "clip_t")
 NEARNESS = ("nearest_dino", "nearest_pixels", "diversity")  # copy check and diversity: suti/evaluation/copies.py
-METRICS = (*SIMILARITIES, *SCORES, "overall", *NEARNESS)
+MORE = ("dinov2",)  # measured where an encoder is named; in no table of the paper
+METRICS = (*SIMILARITIES, *SCORES, "overall", *NEARNESS, *MORE)
 REFERENCE_RULE = (
     "mean cosine to all real pictures of the subject; a picture is never compared with itself, so real "
     "pictures get "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -26,18 +27,15 @@ def code_version() -> str:
 
 
 def hardware() -> str:
-    """CPU model, number of cores, and the GPU if there is one."""
-    import os
-
-    import torch
-
+    """CPU model, number of cores, and the GPU if there is one that this process can have used."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
         cpu = next(
             (line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line), cpu
         )
-    gpu = f", {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else ""
+    torch = sys.modules.get("torch")  # loading it takes seconds, and who has not loaded it used no GPU
+    gpu = f", {torch.cuda.get_device_name(0)}" if torch is not None and torch.cuda.is_available() else ""
     return f"{cpu}, {os.cpu_count()} cores{gpu}"
 
 

@@ -128,13 +128,14 @@ def _phrasings(
                     continue
                 if skill == "attribute_editing" and phrase in subject.description.split():
                     continue  # 'a red teapot' of a red teapot is no edit
-                text = _fill(noun, skill, phrase, other, lexicon, plural)
+                text = phrased(noun, skill, phrase, other, lexicon, plural)
                 old = f" {normalise(phrase)}" in scenes or bool(other and f" {normalise(other)}" in scenes)
                 found.append((old, float(rng.uniform()), text, whole))
     return [(text, whole) for _, _, text, whole in sorted(found)]
 
 
-def _fill(noun: str, skill: Skill, phrase: str, other: str, lexicon: Lexicon, plural: bool) -> str:
+def phrased(noun: str, skill: Skill, phrase: str, other: str, lexicon: Lexicon, plural: bool) -> str:
+    """A noun in a phrase of a skill and, unless it is empty, one of another: 'a teapot wearing a hat in the snow'."""
     if skill == "attribute_editing":
         kept = noun.split()
         if phrase in lexicon.words.colours:

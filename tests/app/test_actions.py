@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -143,6 +144,25 @@ def test_draw_reports_each_step_and_writes_files_that_say_how(studio: Studio, tm
         assert picture.tobytes() != other.tobytes()
         told = json.loads(picture.text["suti"])
     assert (told["seed"], told["guidance_scale"], told["texts"]) == (3, 2.0, ["a dog 10"])
+
+
+@pytest.mark.parametrize(("after", "finished"), [(0, 0), (1, 0), (2, 1), (3, 1)])
+def test_stop_keeps_the_finished_pictures(studio: Studio, tmp_path: Path, after: int, finished: int) -> None:
+    """Two steps a picture: a stop during the third step keeps the first picture, one before all steps none."""
+    stop, steps = Event(), []
+
+    def progress(done: int, total: int, doing: str) -> None:
+        steps.append(done)
+        if done == after:
+            stop.set()
+
+    if after == 0:
+        stop.set()
+    drawn = actions.draw(studio, subject(10), WISH, 4, tmp_path, progress, stop)
+    assert len(drawn) == finished
+    assert all(d.path.is_file() for d in drawn)
+    assert len(steps) == after, "nothing is computed after the stop"
+    assert len(list(tmp_path.glob("*/*.png"))) == finished
 
 
 def test_equal_requests_give_equal_pictures(studio: Studio, tmp_path: Path) -> None:

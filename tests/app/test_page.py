@@ -160,3 +160,27 @@ def test_an_example_can_be_taken_and_removed(visit: SimpleNamespace) -> None:
     expect(captions(page).first).to_have_value(kept)
     page.locator("#clear").click()
     expect(captions(page)).to_have_count(0, timeout=PATIENCE * 1000)
+
+
+def test_stop_ends_a_drawing_and_the_next_one_works(visit: SimpleNamespace) -> None:
+    from playwright.sync_api import expect
+
+    page = visit.page
+    page.locator("#examples button").first.click()
+    expect(captions(page)).to_have_count(4, timeout=PATIENCE * 1000)
+    expect(page.locator("#stop")).to_be_hidden()
+    page.get_by_text("More settings").click()
+    steps = page.get_by_label("number input for Steps")
+    steps.fill("250")
+    steps.blur()
+    page.locator("#draw").click()
+    page.locator("#stop").click()
+    expect(page.locator("#results")).to_contain_text("topped", timeout=PATIENCE * 1000)  # "Stopped" or "(stopped; ..."
+    expect(page.locator("#stop")).to_be_hidden(timeout=PATIENCE * 1000)
+    finished = page.locator("#result img").count()
+    assert finished < 4
+    steps.fill("2")
+    steps.blur()
+    page.locator("#draw").click()
+    expect(page.locator("#result img")).to_have_count(4, timeout=PATIENCE * 1000)
+    expect(page.locator("#results")).not_to_contain_text("topped")

@@ -179,6 +179,13 @@ def test_a_metric_can_be_switched_off_by_an_overlay() -> None:
     assert encoders.evaluation.encoders == {"clip_i": "x", "clip_t": "y"}
 
 
+def test_a_benchmark_of_a_csv_names_it() -> None:
+    listed = {"benchmark": "csv", "path": "photos"}
+    with pytest.raises(ValueError, match=r"evaluation\.prompts: empty"):
+        validate_config({"evaluation": listed})
+    assert validate_config({"evaluation": {**listed, "prompts": "p.csv"}}).evaluation.prompts == "p.csv"
+
+
 def test_lookup_and_nearest_keys() -> None:
     assert lookup(Config(), "mining.similarity") == [0.55, 0.96]
     assert lookup(Config(), "language.skills.art_style") == 0.15

@@ -1,4 +1,4 @@
-"""pyproject.toml and constraints.txt agree."""
+"""pyproject.toml and constraints.txt agree, and a wheel holds all that the package reads."""
 
 from __future__ import annotations
 
@@ -24,3 +24,12 @@ def test_every_dependency_is_pinned_within_its_bounds() -> None:
     for requirement in map(Requirement, wanted):
         version = pins[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement}: pinned to {version}"
+
+
+def test_a_wheel_holds_every_file_of_the_package() -> None:
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    held = {
+        file for package, globs in data.items() for g in globs for file in (ROOT / package.replace(".", "/")).glob(g)
+    }
+    others = {f for f in (ROOT / "suti").rglob("*") if f.is_file() and f.suffix not in (".py", ".pyc")}
+    assert others == {file for file in held if file.is_file()}

@@ -95,6 +95,28 @@ def test_unusable_folders_are_named(tmp_path):
         benchmark.dreambench(tmp_path, 9, 6, 10_000)
 
 
+def test_folders_with_prompts_of_a_csv(tmp_path):
+    for name in ("mug_1", "rex"):
+        photos(tmp_path / name, 2)
+    file = tmp_path / "p.csv"
+    file.write_text("subject,class,prompt\nrex,dog,a dog wearing a hat\nmug_1,,a mug at sea\nmug_1,,a red mug\n")
+    found = benchmark.listed(tmp_path, file, 9, 9, 10_000)
+    assert [(row["subject_id"], row["class_name"], row["live"]) for row in found.subjects] == [
+        ("rex", "dog", True),
+        ("mug_1", "mug", False),
+    ]
+    assert {(row["subject_id"], row["prompt_id"], row["prompt"], row["skill"]) for row in found.prompts} == {
+        ("rex", "00", "a dog wearing a hat", "accessorization"),
+        ("mug_1", "00", "a mug at sea", "recontextualization"),
+        ("mug_1", "01", "a red mug", "attribute_editing"),
+    }
+    tables.to_arrow("benchmark_prompts", found.prompts)
+    assert len(found.references["rex"]) == 2 and len(benchmark.listed(tmp_path, file, 1, 1, 10_000).prompts) == 1
+    file.write_text("subject,prompt\nabsent,a mug\n")
+    with pytest.raises(FileNotFoundError, match=r"no folder .*absent"):
+        benchmark.listed(tmp_path, file, 9, 9, 10_000)
+
+
 def test_world_references_are_pictures_that_no_system_sees():
     found = benchmark.from_world(0, 2, 3, 5, 1)
     assert len(found.subjects) == 2 and len(found.demonstrations) == 10

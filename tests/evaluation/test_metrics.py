@@ -151,11 +151,11 @@ def test_evaluate_run_equals_a_direct_unbatched_computation(tmp_path):
     images = {k: rng.integers(1, 256, (4, 4, 3), dtype=np.uint8) for k in generations["sample_id"]}
     references = {s: [rng.integers(1, 256, (5, 5, 3), dtype=np.uint8) for _ in range(2)] for s in "ab"}
     toy = Colour()
-    found = evaluate_run(generations, images, references, {"dino": toy, "clip_t": toy}, Judge())
+    found = evaluate_run(generations, images, references, {"dino": toy, "clip_t": toy, "dinov2": toy}, Judge())
     for row, given in zip(found.to_dict("records"), generations.to_dict("records"), strict=True):
         one = toy.embed([images[row["sample_id"]]])[0]
         each = [float(one @ toy.embed([r])[0]) for r in references[row["subject_id"]]]
-        assert row["dino"] == pytest.approx(np.mean(each), abs=1e-6)
+        assert row["dino"] == row["dinov2"] == pytest.approx(np.mean(each), abs=1e-6)
         assert row["clip_t"] == pytest.approx(float(one @ toy.embed_text([given["prompt"]])[0]), abs=1e-6)
     assert found["clip_i"].isna().all()
     assert found.loc[found["subject_id"] == "a", "overall"].tolist() == [0, 1, 1]

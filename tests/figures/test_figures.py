@@ -23,7 +23,7 @@ def run(name: str, subject: float, prompts: int = 4, probe: bool = True) -> pd.D
             scores = {m: float(np.clip(subject + rng.normal(0, 0.1), 0, 1)) for m in ("subject", "text", "realism")}
             rows.append(
                 {"run": name, "sample_id": f"s{s}-{p}", "subject_id": f"s{s}", "prompt_id": f"{p:02d}"}
-                | {"image_index": 0, "dino": subject, "clip_i": subject, "clip_t": 0.3}
+                | {"image_index": 0, "dino": subject, "clip_i": subject, "clip_t": 0.3, "dinov2": np.nan}
                 | {"nearest_dino": subject + 0.01 * p, "nearest_pixels": subject, "diversity": np.nan}
                 | (scores if probe else dict.fromkeys(scores, np.nan))
                 | {"overall": float(min(scores.values()) > 0.5) if probe else np.nan}

@@ -17,6 +17,7 @@ CHAPTERS = {
     "experts": "experts/cache/*/*.tar",
     "filtered": "logs/filter_samples/*.log",
     "apprentice": "apprentice/.checkpoints/*/step-*.safetensors",
+    "results/generations/base.tar": "generations/cache/*/*.tar",
     "results/generations/dreambooth.tar": "baselines/cache/*/*.tar",
     "evaluation": "logs/evaluate/*.log",
     "figures": "logs/make_table/*.log",

@@ -78,6 +78,16 @@ def test_a_systems_setting_or_code_reruns_that_system_alone(workflow) -> None:
     assert (planned["train_re_imagen"], planned["personalize"]) == (1, 2) and "train_apprentice" not in planned
 
 
+def test_the_editor_is_trained_anew_without_drawing_its_pairs_anew(workflow) -> None:
+    workflow.configure({"baselines": {"instruct_pix2pix_steps": 1}})
+    planned = workflow.planned()
+    assert (planned["train_instruct_pix2pix"], planned["personalize"]) == (1, 1)
+    assert not {*UPSTREAM, "make_instruction_pairs", "train_apprentice"} & set(planned)
+    workflow.configure({"baselines": {"instruct_pix2pix_steps": 2, "instruct_pix2pix_image_guidance_scale": 1.0}})
+    planned = workflow.planned()
+    assert planned["personalize"] == 1 and "train_instruct_pix2pix" not in planned
+
+
 def test_a_systems_model_and_cache_are_not_needed_once_it_has_drawn(workflow) -> None:
     """So DVC need not keep them: after a pull there is nothing to do."""
     shutil.rmtree(workflow.path / "results" / "baselines")

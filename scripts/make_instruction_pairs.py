@@ -1,0 +1,100 @@
+"""Draw the training pairs of InstructPix2Pix by Prompt-to-Prompt and score them by CLIP.
+
+Finished chunks are kept in CACHE under their content address, so a killed run goes on where it was; they are removed
+once the table is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from suti import tables
+from suti.arguments import parser
+from suti.baselines.instruction_pairs import Wanted, draw_wanted, score, wanted_pairs
+from suti.compute import precision, prepare
+from suti.digests import code_digest, model_digest
+from suti.drawing import sampling_settings
+from suti.io.shards import encode_png, read_images, write_shard
+from suti.language import lexicon
+from suti.models.base import load_base
+from suti.models.encoders import load_text_image_encoder
+
+ROOT = Path(__file__).resolve().parent.parent
+CHUNK = 16  # pairs drawn at once, and kept as one
+
+
+def read_chunk(path: Path, chunk: list[Wanted]) -> tuple[np.ndarray, np.ndarray] | None:
+    """The pictures of a finished chunk, or None if there is none or its file is damaged (which is then removed)."""
+    if not path.exists():
+        return None
+    try:
+        found = read_images(path)
+        return tuple(np.stack([found[f"{pair.pair_id}-{side}"] for pair in chunk]) for side in ("before", "after"))
+    except (ValueError, KeyError, OSError):
+        path.unlink(missing_ok=True)
+        return None
+
+
+def members(chunk: list[Wanted], before: np.ndarray, after: np.ndarray) -> list[tuple[str, bytes]]:
+    """Names and PNG bytes of a chunk's pictures."""
+    return [
+        (f"{pair.pair_id}-{side}.png", encode_png(picture))
+        for pair, pictures in zip(chunk, zip(before, after, strict=True), strict=True)
+        for side, picture in zip(("before", "after"), pictures, strict=True)
+    ]
+
+
+def address(chunk: list[Wanted], context: dict[str, Any]) -> str:
+    """Content address of a chunk."""
+    text = json.dumps([[asdict(pair) for pair in chunk], context], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--subjects", nargs="+", required=True, metavar="FILE", help="tables 'subjects'")
+    arguments.add_argument("--vocabulary", required=True, metavar="FILE", help="the grammar's words")
+    arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="finished chunks")
+    arguments.add_argument("--pairs", required=True, metavar="FILE", help="table 'instruction_pairs' to write")
+    arguments.add_argument("--images", required=True, metavar="FILE", help="shard of pictures to write")
+    args = arguments.parse_args()
+    s = args.settings
+    device = prepare(s.compute)
+    sampling = sampling_settings(s)
+    wanted = wanted_pairs(
+        tables.read_all(args.subjects, "subjects"), s["language.skills"], s["baselines.instruct_pix2pix_edits"],
+        s["baselines.instruct_pix2pix_draws"], lexicon.load(args.vocabulary), s.seed,
+    )  # fmt: skip
+    context = {
+        "seed": s.seed, "model": model_digest(s["models.base"]), "sampling": asdict(sampling),
+        "precision": precision(s.compute, device), "code": code_digest(__file__, ROOT),
+    }  # fmt: skip
+    base = load_base(s["models.base"]).to(device)
+    clip = load_text_image_encoder(s["filtering.encoder"], s.compute)
+    rows: list[dict[str, object]] = []
+    files: list[tuple[str, bytes]] = []
+    starts = range(0, len(wanted), CHUNK)
+    for start in tqdm(starts, desc="pairs", unit="chunk", mininterval=5):
+        chunk = wanted[start : start + CHUNK]
+        path = args.cache / f"{address(chunk, context)}.tar"
+        drawn = read_chunk(path, chunk)
+        if drawn is None:
+            drawn = draw_wanted(base, chunk, sampling, s.compute, s.seed)
+            write_shard(path, members(chunk, *drawn))
+        rows += score(chunk, *drawn, clip)
+        files += members(chunk, *drawn)
+    write_shard(args.images, files)
+    tables.write(args.pairs, "instruction_pairs", rows)
+    shutil.rmtree(args.cache, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Imagic (arXiv 2210.09276): the text embedding and the base are fitted to a picture, then drawn halfway to a prompt.
+
+For one demonstration and one prompt: (A) the prompt's hidden states are optimised, the base frozen, until they describe
+the demonstration; (B) the UNet is fine-tuned to draw the demonstration from them; (C) what lies between them and the
+prompt's own hidden states is drawn. All three are done anew for every prompt, so of all systems this one costs most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from suti.arguments import Settings
+from suti.baselines.taking_turns import Asked, draw_in_turn, edited
+from suti.compute import autocast
+from suti.config.schema import Compute
+from suti.diffusion.losses import denoising_loss
+from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
+from suti.generation import BenchmarkSubject, Drawn, Sampling, kept_bytes, training_set
+from suti.models.base import BaseModel
+from suti.models.demonstration_attention import Demonstrations
+from suti.models.pipeline import draw
+from suti.seeds import Key, torch_generator
+
+
+@dataclass(frozen=True)
+class Imagic:
+    """How a demonstration and a prompt are fitted.
+
+    Attributes:
+        embedding_steps: Adam steps on the text embedding (section 3.2, A).
+        embedding_learning_rate: their rate.
+        tuning: fine-tuning of the UNet at the optimised embedding (B).
+        eta: share of the prompt's own embedding in what is drawn (C).
+    """
+
+    embedding_steps: int
+    embedding_learning_rate: float
+    tuning: FineTuning
+    eta: float
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps a picture."""
+        return self.embedding_steps + self.tuning.steps
+
+
+def imagic_settings(s: Settings) -> Imagic:
+    """Imagic of the passed settings."""
+    tuning = FineTuning(
+        "full", s["baselines.imagic_steps"], s["baselines.imagic_batch_size"], s["baselines.imagic_learning_rate"],
+        frozen=tuple(s["experts.frozen"]),
+    )  # fmt: skip
+    return Imagic(
+        s["baselines.imagic_embedding_steps"], s["baselines.imagic_embedding_learning_rate"], tuning,
+        s["baselines.imagic_eta"],
+    )  # fmt: skip
+
+
+def optimise_embedding(
+    base: BaseModel, x_start: torch.Tensor, text: torch.Tensor, settings: Imagic, compute: Compute,
+    key: tuple[Key, ...],
+) -> torch.Tensor:  # fmt: skip
+    """Hidden states that describe a picture, near those of the prompt (section 3.2, Eq. 2).
+
+    Args:
+        x_start: the picture, ``(1, C, h, w)``.
+        text: the prompt's hidden states, ``(1, L, D)``, from which Adam starts.
+        key: of noise and timesteps; a step takes as many as the fine-tuning's.
+
+    Returns:
+        ``(1, L, D)``.
+    """
+    trained = text.detach().clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([trained], lr=settings.embedding_learning_rate)
+    rng, rows = torch_generator(*key, "embedding"), settings.tuning.batch_size
+    x_start = x_start.expand(rows, -1, -1, -1)
+    for _ in range(settings.embedding_steps):
+        noise = torch.randn(x_start.shape, generator=rng).to(base.device)
+        total = base.scheduler.config.num_train_timesteps
+        timesteps = torch.randint(total, (rows,), generator=rng).to(base.device)
+        with autocast(compute, base.device):
+            loss = denoising_loss(
+                lambda x, t: base.unet(x, t, trained.expand(rows, -1, -1), return_dict=False)[0],
+                base.scheduler, x_start, noise, timesteps,
+            ).mean()  # fmt: skip
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward(inputs=[trained])
+        optimizer.step()
+    return trained.detach()
+
+
+def edit(
+    base: BaseModel, demonstration: tuple[np.ndarray, str], prompt: str, settings: Imagic, sampling: Sampling,
+    compute: Compute, generator: torch.Generator, key: tuple[Key, ...],
+) -> tuple[np.ndarray, int]:  # fmt: skip
+    """One demonstration edited to one prompt, uint8 ``(H, W, 3)``, and the bytes that would draw it again.
+
+    Args:
+        generator: of the picture's noise.
+        key: of the training's draws.
+
+    Raises:
+        FloatingPointError: the fine-tuning diverged.
+    """
+    wanted = base.encode_text([prompt])
+    data = training_set(base, [demonstration[0]], [prompt])
+    found = optimise_embedding(base, data.x_start, wanted, settings, compute, key)
+    with subject_unet(base, settings.tuning) as (_, parameters):
+        loss = fine_tune(base, parameters, TrainingSet(data.x_start, found), settings.tuning, compute, key)
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"Imagic of {key[-2]}, {prompt!r}: loss {loss}; lower baselines.imagic_learning_rate "
+                f"({settings.tuning.learning_rate})"
+            )
+        with autocast(compute, base.device):
+            image = draw(
+                base, [prompt], Demonstrations(), [generator], sampling.num_inference_steps, sampling.guidance_scale,
+                sampling.dynamic_thresholding, text=torch.lerp(found, wanted, settings.eta),
+            )[0]  # fmt: skip
+        return image, kept_bytes([*parameters, found])
+
+
+def draw_imagic(
+    base: BaseModel, subject: BenchmarkSubject, settings: Imagic, sampling: Sampling, compute: Compute, seed: int
+) -> Drawn:
+    """Edit a demonstration to every prompt; image i of a prompt edits demonstration i, in turn if there are fewer.
+
+    Our choices: a picture is drawn from the noise that other systems draw it from, by the benchmark's sampling; eta is
+    one number, where the paper shows several and lets people choose; the UNet is tuned by the project's Adafactor, and
+    super-resolution is not tuned. All is done for every picture, so all time counts as drawing and ``stored_bytes`` are
+    of all pictures.
+    """
+    stored = 0
+
+    def one_by_one(asked: Sequence[Asked]) -> np.ndarray:
+        nonlocal stored
+        images = []
+        for a in asked:
+            shown = edited(subject, a.image_index)
+            generator = torch_generator(seed, "generation", subject.subject_id, a.prompt_id, a.image_index)
+            key = (seed, "imagic", a.prompt_id, a.image_index, subject.subject_id, "fit")
+            image, size = edit(base, shown, a.prompt, settings, sampling, compute, generator, key)
+            images.append(image)
+            stored += size
+        return np.stack(images)
+
+    drawn = draw_in_turn(subject, sampling, one_by_one)
+    return replace(drawn, stored_bytes=stored)
