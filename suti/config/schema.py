@@ -302,7 +302,7 @@ class Baselines(Section):
     identifier: str = Field("sks", min_length=1, description="DreamBooth's rare token, put before the class word")
     prior_preservation: bool = Field(False, description="prior preservation in `dreambooth` too; `dreambooth-prior` always has it: a loss on pictures of the class drawn by the base")
     prior_images: Positive = Field(16, description="class pictures for prior preservation")
-    prior_weight: float = Field(1.0, ge=0, description="weight of the prior preservation loss (paper: 1)")
+    prior_weight: float = Field(0.3, ge=0, description="weight of the prior preservation loss (its paper: 1, at which few steps hardly learn the subject here)")
     dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
     dream_suti_learning_rate: float = Field(2e-4, gt=0, description="Dream-SuTI Adafactor rate")
     re_imagen_steps: Positive | None = Field(None, description="steps of Re-Imagen, the apprentice's network trained on the clusters' own pictures; null: as many as apprentice.steps. All else is as for the apprentice")
