@@ -106,6 +106,10 @@ def test_figures_by_hand(evidence):
     speed = found["faster_than_dreambooth"]["figures"]
     assert speed["ratio"] == pytest.approx(12 / 0.5) and speed["whole_subject_ratio"] == pytest.approx(14 / 2.5)
     assert speed["dreambooth_steps"] == 500
+    dream = found["dream_suti_above_suti"]
+    assert dream["figures"]["difference"] == pytest.approx(0.06), "beside SuTI with four demonstrations: this decides"
+    assert dream["figures"]["difference_same_demonstrations"] == pytest.approx(0.3), "beside SuTI with one"
+    assert dream["interval"]["overall_same_demonstrations"] == pytest.approx([0.3, 0.3])
     copies = found["not_copies"]["figures"]
     assert copies["copies_dino"]["suti"] == 0 and copies["diversity"]["real_two_scenes"] == pytest.approx(0.1, abs=0.01)
 
