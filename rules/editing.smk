@@ -82,7 +82,7 @@ rule train_instruct_pix2pix:
             ),
         ),
         code=code_digest("scripts/train_instruct_pix2pix.py"),
-        folder=EDITOR,
+        folder=lambda wildcards: EDITOR,
         checkpoint=f"{R}/baselines/cache/instruct-pix2pix.safetensors",
         loss=f"{R}/logs/train_instruct_pix2pix.jsonl",
     message:
