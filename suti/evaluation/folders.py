@@ -144,6 +144,8 @@ def write_prompts(file: Path, rows: Iterable[Mapping[str, str]]) -> int:
 def find_references(folder: Path, subjects: Iterable[str] | None = None) -> dict[str, list[Path]]:
     """Pictures of each subject by name, from a folder with a folder a subject.
 
+    A clone of google/dreambooth has them in its folder ``dataset``, so the clone itself will do.
+
     Args:
         subjects: those that must be there; others are left out. None takes all.
 
@@ -152,6 +154,8 @@ def find_references(folder: Path, subjects: Iterable[str] | None = None) -> dict
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"--references: no folder {folder}; it holds a folder of pictures a subject")
+    if (folder / "dataset").is_dir() and not pictures_in(folder / "dataset"):
+        folder = folder / "dataset"
     if subjects is None:
         subjects = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
         found = {subject: pictures_in(folder / subject) for subject in subjects}

@@ -147,3 +147,11 @@ def test_references(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"2 of 3 subjects have no pictures in .*: empty, absent"):
         find_references(folder, ["dog", "empty", "absent"])
     assert pictures_in(folder / "absent") == []
+
+
+def test_a_clone_holds_its_subjects_in_dataset(tmp_path: Path):
+    clone = touch(tmp_path / "dreambooth", "dataset/dog/0.jpg", "dataset/cat_a/1.jpg", "images/teaser.png")
+    whole, inner = find_references(clone), find_references(clone / "dataset")
+    assert whole == inner and list(whole) == ["cat_a", "dog"]
+    subject = touch(tmp_path / "refs", "dataset/0.jpg", "dog/0.jpg")
+    assert list(find_references(subject)) == ["dataset", "dog"], "a subject may be called so"
