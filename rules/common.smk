@@ -65,6 +65,7 @@ SAMPLING = [
         "num_inference_steps",
         "guidance_scale",
         "demonstration_guidance_scale",
+        "guidance_stop",
         "dynamic_thresholding",
     )
 ]

@@ -118,7 +118,7 @@ def samples_of(
         with autocast(config.compute, base.device):
             images = draw(
                 base, [p for _, p in task.prompts], Demonstrations(), noise, e.num_inference_steps, e.guidance_scale,
-                e.dynamic_thresholding,
+                e.dynamic_thresholding, guidance_stop=e.guidance_stop,
             )  # fmt: skip
         for (pid, prompt), image in zip(task.prompts, images, strict=True):
             samples.append((f"{task.subject_id}_{pid}_0", image))

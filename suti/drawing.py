@@ -117,7 +117,7 @@ def drawing_parser(doc: str | None) -> argparse.ArgumentParser:
 def sampling_settings(settings: Settings) -> Sampling:
     """How pictures are drawn, of the passed settings of evaluation."""
     names = (
-        "num_inference_steps", "guidance_scale", "demonstration_guidance_scale", "dynamic_thresholding",
-        "images_per_prompt",
+        "num_inference_steps", "guidance_scale", "demonstration_guidance_scale", "guidance_stop",
+        "dynamic_thresholding", "images_per_prompt",
     )  # fmt: skip
     return Sampling(**{name: settings[f"evaluation.{name}"] for name in names})

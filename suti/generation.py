@@ -35,6 +35,7 @@ class Sampling:
     dynamic_thresholding: bool
     images_per_prompt: int
     demonstration_guidance_scale: float | None = None
+    guidance_stop: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def draw_subject(
             images = draw(
                 base, [text for _, _, text, _ in asked[first:end]], demonstrations, generators[first:end],
                 sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
-                demonstration_guidance_scale=sampling.demonstration_guidance_scale,
+                demonstration_guidance_scale=sampling.demonstration_guidance_scale, guidance_stop=sampling.guidance_stop,
             )  # fmt: skip
         parts.append(images)
         first_seconds = clocks() - start if first_seconds is None else first_seconds

@@ -38,6 +38,7 @@ class Wish:
         demonstration_guidance_scale: weight of the demonstrations, from 0; None: as the text's, in one pass less.
         num_inference_steps: DDPM steps, from 1.
         dynamic_thresholding: Imagen's, for pixel bases under strong guidance.
+        guidance_stop: share of the schedule, from its noisy end, that is guided.
         seed: number of the draw.
         upscale: enlarge with the studio's super-resolution, if it has any.
     """
@@ -49,6 +50,7 @@ class Wish:
     seed: int = 0
     upscale: bool = True
     demonstration_guidance_scale: float | None = None
+    guidance_stop: float = 1.0
 
     def sampling(self) -> dict[str, Any]:
         """How the pipeline is called."""
@@ -57,6 +59,7 @@ class Wish:
             "guidance_scale": self.guidance_scale,
             "demonstration_guidance_scale": self.demonstration_guidance_scale,
             "dynamic_thresholding": self.dynamic_thresholding,
+            "guidance_stop": self.guidance_stop,
         }
 
 

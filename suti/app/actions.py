@@ -117,7 +117,7 @@ def ideas(captions: Sequence[str]) -> list[str]:
 
 def wish_of(
     prompt: str | None, guidance_scale: float | None, demonstration_guidance_scale: float | None, steps: float | None,
-    seed: float | None, *, upscale: bool, dynamic_thresholding: bool,
+    seed: float | None, *, upscale: bool, dynamic_thresholding: bool, guidance_stop: float = 1.0,
 ) -> Wish:  # fmt: skip
     """The request as the page sent it, checked.
 
@@ -133,6 +133,7 @@ def wish_of(
         demonstration_guidance_scale=_number("Guidance by the pictures", demonstration_guidance_scale, 0, MAX_GUIDANCE),
         num_inference_steps=int(_number("Steps", steps, 1, MAX_STEPS)),
         dynamic_thresholding=dynamic_thresholding,
+        guidance_stop=guidance_stop,
         seed=int(_number("Seed", seed, 0, 2**53)),
         upscale=upscale,
     )

@@ -30,8 +30,8 @@ class Defaults:
 
     Attributes:
         model: name of the apprentice, for the heading.
-        guidance_scale, demonstration_guidance_scale, num_inference_steps, dynamic_thresholding, seed: of
-            ``evaluation`` and the root.
+        guidance_scale, demonstration_guidance_scale, num_inference_steps, dynamic_thresholding, guidance_stop,
+            seed: of ``evaluation`` and the root.
         max_pixels: largest upload that is decoded, width x height.
     """
 
@@ -42,6 +42,7 @@ class Defaults:
     dynamic_thresholding: bool
     seed: int
     max_pixels: int
+    guidance_stop: float = 1.0
 
 
 class Page:
@@ -232,7 +233,7 @@ class Page:
         try:
             wish = actions.wish_of(
                 prompt, guidance, demonstration_guidance, steps, seed, upscale=upscale,
-                dynamic_thresholding=self.defaults.dynamic_thresholding,
+                dynamic_thresholding=self.defaults.dynamic_thresholding, guidance_stop=self.defaults.guidance_stop,
             )  # fmt: skip
             stop = self.stops.get(str(request.session_hash))
             drawn = actions.draw(self.studio, subject.with_captions(captions), wish, count, self.folder, report, stop)

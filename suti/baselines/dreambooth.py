@@ -80,6 +80,7 @@ def class_pictures(
         images = draw(
             base, [text] * count, Demonstrations(), generators,
             sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
+            guidance_stop=sampling.guidance_stop,
         )  # fmt: skip
     return training_set(base, list(images), [text] * count)
 

@@ -120,6 +120,7 @@ def edit(
             image = draw(
                 base, [prompt], Demonstrations(), [generator], sampling.num_inference_steps, sampling.guidance_scale,
                 sampling.dynamic_thresholding, text=torch.lerp(found, wanted, settings.eta),
+                guidance_stop=sampling.guidance_stop,
             )[0]  # fmt: skip
         return image, kept_bytes([*parameters, found])
 

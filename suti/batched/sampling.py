@@ -47,7 +47,7 @@ def draw_experts(
             images = draw(
                 base, [prompt for prompt, _ in padded], Demonstrations(), [generator for _, generator in padded],
                 settings.num_inference_steps, settings.guidance_scale, settings.dynamic_thresholding,
-                experts=len(wanted),
+                experts=len(wanted), guidance_stop=settings.guidance_stop,
             )  # fmt: skip
         for expert, prompts in enumerate(wanted):
             first = expert * columns

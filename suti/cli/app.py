@@ -99,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
             demonstration_guidance_scale=config.evaluation.demonstration_guidance_scale,
             num_inference_steps=config.evaluation.num_inference_steps,
             dynamic_thresholding=config.evaluation.dynamic_thresholding,
+            guidance_stop=config.evaluation.guidance_stop,
             seed=config.seed,
             max_pixels=config.pages.max_pixels,
         )

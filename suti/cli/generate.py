@@ -140,6 +140,7 @@ def run(options: argparse.Namespace) -> int:
         ),
         num_inference_steps=options.steps or config.evaluation.num_inference_steps,
         dynamic_thresholding=config.evaluation.dynamic_thresholding,
+        guidance_stop=config.evaluation.guidance_stop,
         seed=config.seed if options.seed is None else options.seed,
         upscale=options.upscale,
     )

@@ -203,8 +203,9 @@ class Experts(Section):
     batch_size: Positive = Field(4, description="images a step")
     learning_rate: float = Field(2e-3, gt=0, description="Adafactor, fixed rate (paper: 1e-5, full fine-tuning)")
     frozen: list[str] = Field(default_factory=lambda: ["conv_in", "conv_out"], description="modules of the UNet that experts and baselines leave as they are; a trained first or last convolution leaves a checkerboard on patchified pixels ([]: train all, as the paper)")
-    num_inference_steps: Positive = Field(16, description="DDPM steps of a sample")
+    num_inference_steps: Positive = Field(20, description="DDPM steps of a sample")
     guidance_scale: float = Field(3.0, ge=0, description="classifier-free guidance weight (paper: 30)")
+    guidance_stop: float = Field(0.65, gt=0, le=1, description="share of the noise schedule, from its noisy end, that is guided (paper: 1); see evaluation.guidance_stop")
     dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
     samples_per_prompt: Positive = Field(1, description="samples drawn for each prompt")
     shards: Positive = Field(4, description="jobs; a subject's shard is a stable hash of its id")
@@ -359,9 +360,10 @@ class Evaluation(Section):
     images_per_prompt: Positive = Field(1, description="pictures a prompt (paper: 4)")
     demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
     demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
-    num_inference_steps: Positive = Field(16, description="DDPM steps")
+    num_inference_steps: Positive = Field(20, description="DDPM steps")
     guidance_scale: float = Field(2.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
     demonstration_guidance_scale: float | None = Field(4.0, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
+    guidance_stop: float = Field(0.65, gt=0, le=1, description="share of the noise schedule, from its noisy end, that is guided; at low noise guidance coarsens textures, and without it a step takes one pass. 1: all steps (paper)")
     dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
     encoders: dict[Literal["dino", "clip_i", "clip_t", "dinov2"], EncoderSpec] = Field(
         default_factory=lambda: {

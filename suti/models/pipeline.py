@@ -100,6 +100,7 @@ class SuTIPipeline(DiffusionPipeline):
         output_type: str = "pil",
         callback: Callable[[int], None] | None = None,
         demonstration_guidance_scale: float | None = None,
+        guidance_stop: float = 1.0,
     ) -> ImagePipelineOutput:
         """Draw pictures of the demonstrations' subject.
 
@@ -115,6 +116,7 @@ class SuTIPipeline(DiffusionPipeline):
             output_type: 'pil' or 'np' (uint8 ``(B, H, W, 3)``).
             callback: called with the number of each finished step.
             demonstration_guidance_scale: guidance of the demonstrations by themselves, at a third pass of the UNet.
+            guidance_stop: share of the schedule, from its noisy end, that is guided; the rest takes one pass a step.
 
         Returns:
             ``.images``, prompts in order.
@@ -124,7 +126,7 @@ class SuTIPipeline(DiffusionPipeline):
         images = draw(
             self.base, prompts, subject, self._generators(generator, len(prompts)),
             num_inference_steps, guidance_scale, dynamic_thresholding, callback,
-            demonstration_guidance_scale=demonstration_guidance_scale,
+            demonstration_guidance_scale=demonstration_guidance_scale, guidance_stop=guidance_stop,
         )  # fmt: skip
         return ImagePipelineOutput(images=[Image.fromarray(i) for i in images] if output_type == "pil" else images)
 
@@ -152,6 +154,7 @@ def draw(
     text: torch.Tensor | None = None,
     experts: int = 1,
     demonstration_guidance_scale: float | None = None,
+    guidance_stop: float = 1.0,
 ) -> np.ndarray:
     """Sample one picture a prompt: uint8 ``(B, H, W, 3)``. ``demonstrations`` are of one subject, or empty.
 
@@ -159,6 +162,9 @@ def draw(
     their own: then a pass with the demonstrations alone stands between,
     ``e(0, 0) + w_d (e(0, C) - e(0, 0)) + w (e(p, C) - e(0, C))`` (as InstructPix2Pix, arXiv 2211.09800, section 3.2,
     weighs its picture and its text). All passes share one forward of the UNet and the demonstrations' keys and values.
+    Guidance ends after ``guidance_stop`` of the noise schedule, after which a step is the conditional pass alone: at low
+    noise guidance is largely unnecessary (Kynkäänniemi et al., arXiv 2404.07724), and here it coarsens textures
+    (docs/results/guidance.json).
     ``text`` replaces the prompts' hidden states if they are known already. With ``experts`` (``suti.batched``) the
     prompts are those of several experts, one expert's after another's and as many of each; the rows of a forward pass
     are then expert-major too, all passes of an expert together.
@@ -176,16 +182,22 @@ def draw(
         return torch.cat([part.unflatten(0, (experts, -1)) for part in parts], 1).flatten(0, 1)
 
     dropped = base.encode_text([""]).expand(count, -1, -1) if len(passes) > 1 else text
-    text = stacked(*(text if with_text else dropped for with_text, _ in passes)).to(base.unet.dtype)
-    extra = {}
-    if demonstrations.keys_values:
-        present = stacked(*(torch.full((count,), float(shown), device=device) for _, shown in passes))
-        extra = {"cross_attention_kwargs": {"demonstrations": demonstrations.with_present(present)}}
+
+    def conditions(made: Sequence[tuple[bool, bool]]) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Text and demonstrations of the rows of a forward that makes these passes."""
+        hidden = stacked(*(text if with_text else dropped for with_text, _ in made)).to(base.unet.dtype)
+        if not demonstrations.keys_values:
+            return hidden, {}
+        present = stacked(*(torch.full((count,), float(shown), device=device) for _, shown in made))
+        return hidden, {"cross_attention_kwargs": {"demonstrations": demonstrations.with_present(present)}}
+
+    guided, unguided = conditions(passes), conditions(passes[-1:])
+    last_guided = (1 - guidance_stop) * base.scheduler.config.num_train_timesteps
 
     def denoiser(x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         x = x.to(base.unet.dtype)
-        n = len(passes)
-        out = base.unet(stacked(*[x] * n), stacked(*[timesteps] * n), text, return_dict=False, **extra)[0]
+        n, (hidden, extra) = (len(passes), guided) if timesteps[0] >= last_guided else (1, unguided)
+        out = base.unet(stacked(*[x] * n), stacked(*[timesteps] * n), hidden, return_dict=False, **extra)[0]
         parts = [part.flatten(0, 1) for part in out.unflatten(0, (experts, n, -1)).unbind(1)]
         if n == 1:
             return parts[0]

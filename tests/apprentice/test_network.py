@@ -185,6 +185,44 @@ def test_separate_weights_combine_three_predictions():
     assert np.abs(got.astype(int) - pixels).max() <= 1
 
 
+def test_guidance_stops_at_low_noise():
+    """Of two steps, at timesteps 999 and 499, the second is one pass that sees prompt and demonstrations."""
+    base = tiny_base()
+    torch.manual_seed(0)
+    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    shown = [(picture, "a cat")]
+    weights = {"guidance_scale": 3.0, "demonstration_guidance_scale": 5.0}
+    whole, rows = guided(base, unet, shown, **weights)
+    assert rows == [3, 3]
+    same, rows = guided(base, unet, shown, **weights, guidance_stop=0.51)
+    assert rows == [3, 3] and np.array_equal(same, whole)
+    half, rows = guided(base, unet, shown, **weights, guidance_stop=0.5)
+    assert rows == [3, 1] and not np.array_equal(half, whole)
+    # a last step without guidance is what a weight of 1 is: alone, the steps after the stop draw the same
+    base_alone, rows = guided(base, unet, (), guidance_scale=3.0, guidance_stop=0.0005)
+    assert rows == [1, 1]
+    assert np.array_equal(base_alone, guided(base, unet, (), guidance_scale=1.0)[0])
+
+
+def test_the_unguided_steps_of_several_rows_keep_their_order():
+    base = tiny_base()
+    torch.manual_seed(0)
+    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
+    pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    encoded, prompts = pipe.encode_subject([(picture, "a cat")]), ["a cat on the beach", "a red cat", "a cat"]
+
+    def drawn(prompts, seeds):
+        noise = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return draw(base_with(base, unet), prompts, encoded, noise, 3, 3.0, False,
+                    demonstration_guidance_scale=5.0, guidance_stop=0.5)  # fmt: skip
+
+    together = drawn(prompts, range(3))
+    for row, prompt in enumerate(prompts):
+        assert np.abs(together[row].astype(int) - drawn([prompt], [row])[0].astype(int)).max() <= 1
+
+
 def unet_input(base):
     side = int(base.unet.config.sample_size)
     return base.unet.config.in_channels, side, side
