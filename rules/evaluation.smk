@@ -30,6 +30,7 @@ rule prepare_benchmark:
             "evaluation.prompts_per_subject",
             "evaluation.images_per_prompt",
             "evaluation.demonstrations",
+            "evaluation.demonstration_spread",
             "evaluation.demonstration_grid",
         ),
         code=code_digest("scripts/prepare_benchmark.py"),

@@ -26,7 +26,10 @@ def load(settings: Settings) -> benchmark.Benchmark:
     subjects, prompts = settings["evaluation.subjects"], settings["evaluation.prompts_per_subject"]
     if source == "world":
         shown = max([settings["evaluation.demonstrations"], *settings["evaluation.demonstration_grid"]])
-        return benchmark.from_world(settings.seed, subjects, prompts, shown, settings["evaluation.images_per_prompt"])
+        return benchmark.from_world(
+            settings.seed, subjects, prompts, shown, settings["evaluation.images_per_prompt"],
+            settings["evaluation.demonstration_spread"],
+        )  # fmt: skip
     path, max_pixels = Path(settings["evaluation.path"]).expanduser(), settings["pages.max_pixels"]
     if source == "csv":
         return benchmark.listed(path, Path(settings["evaluation.prompts"]).expanduser(), subjects, prompts, max_pixels)

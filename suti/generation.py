@@ -91,7 +91,8 @@ def draw_subject(
             images = draw(
                 base, [text for _, _, text, _ in asked[first:end]], demonstrations, generators[first:end],
                 sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
-                demonstration_guidance_scale=sampling.demonstration_guidance_scale, guidance_stop=sampling.guidance_stop,
+                demonstration_guidance_scale=sampling.demonstration_guidance_scale,
+                guidance_stop=sampling.guidance_stop,
             )  # fmt: skip
         parts.append(images)
         first_seconds = clocks() - start if first_seconds is None else first_seconds

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from suti.apprentice.augmentation import snapshot
 from suti.config.schema import Apprentice
 from suti.language.text import with_article
 from suti.models.pipeline import to_tensor
@@ -128,9 +129,11 @@ def make_batch(
         name = by_class if rng.random() < settings.class_noun_share else by_description
         if place not in own:
             continue
+        views = generator(seed, "apprentice", "views", step, place)
         for i in demonstrations:
             key, text = subject.demonstrations[i]
-            shown.append(to_tensor(demonstration_picture(key), size))
+            picture = snapshot(demonstration_picture(key), settings.demonstration_augmentation, views)
+            shown.append(to_tensor(picture, size))
             texts.append(name(text, subject))
         for i, draw in drawn:
             key, prompt = subject.targets[i]

@@ -108,10 +108,11 @@ def prompt_rows(subject_id: str, class_name: str, templates: tuple[str, ...], n:
 
 
 def from_world(
-    seed: int, subjects: int, prompts_per_subject: int, demonstrations: int, images_per_prompt: int
-) -> Benchmark:
+    seed: int, subjects: int, prompts_per_subject: int, demonstrations: int, images_per_prompt: int,
+    spread: float = 0.0,
+) -> Benchmark:  # fmt: skip
     """The world's benchmark: unseen subjects, whose references and true targets are renders that no system
-    sees."""
+    sees. spread: of the demonstrations' poses (`suti.world.scenes.widen`)."""
     result = Benchmark()
     chosen = world.benchmark_subjects(seed, subjects)
     shown_only = world.compositional_prompts(chosen[:SHOWN_SUBJECTS]) + world.style_prompts(chosen[:SHOWN_SUBJECTS])
@@ -127,7 +128,7 @@ def from_world(
             if row["subject_id"] == subject_id
         ]
         result.prompts.extend(rows)
-        shown = world.demonstrations(subject, demonstrations, seed)
+        shown = world.demonstrations(subject, demonstrations, seed, spread=spread)
         for number, (image, caption) in enumerate(zip(shown.images, shown.captions, strict=True)):
             key = f"{subject_id}__{number:02d}"
             result.demonstrations.append({"subject_id": subject_id, "image_id": key, "text": caption})

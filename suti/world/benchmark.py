@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES, parse, phrase
 from suti.world.render import render
-from suti.world.scenes import Scene, sample_scene
+from suti.world.scenes import Scene, sample_scene, widen
 from suti.world.subjects import Subject, colour_name, keyed_rng, sample_subject
 from suti.world.vocabulary import ACCESSORIES, BACKGROUNDS, CLASSES, COLOURS, LIVE_CLASSES, PHOTO, STYLES
 
@@ -110,12 +110,12 @@ def style_prompts(subjects: Sequence[Subject]) -> list[dict[str, str]]:
     ]
 
 
-def demonstrations(subject: Subject, k: int, seed: int | str, *, size: int = 64) -> Demonstrations:
+def demonstrations(subject: Subject, k: int, seed: int | str, *, size: int = 64, spread: float = 0.0) -> Demonstrations:
     """k photos of the subject, without accessories, in k different scenes, captioned as in 'a cat in the
     snow'.
 
     The first k of more are the same k. Other values of `seed` give other photos, e.g. the metrics'
-    references.
+    references. spread: how far their poses differ (`scenes.widen`), in [0, 1].
     """
     if not 1 <= k <= len(BACKGROUNDS):
         raise ValueError(f"k: {k} demonstrations; the world has backgrounds for 1 to {len(BACKGROUNDS)}")
@@ -131,6 +131,7 @@ def demonstrations(subject: Subject, k: int, seed: int | str, *, size: int = 64)
         )
         for i, place in enumerate(places)
     ]
+    scenes = [replace(scene, pose=widen(scene.pose, spread)) for scene in scenes]
     captions = [phrase(subject.class_name, background=scene.background) for scene in scenes]
     return Demonstrations(render([subject] * k, scenes, size)[0], captions, scenes)
 

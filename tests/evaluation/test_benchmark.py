@@ -134,3 +134,13 @@ def test_world_references_are_pictures_that_no_system_sees():
         tables.to_arrow(name, rows)
     again = benchmark.from_world(0, 2, 3, 5, 1)
     assert all((again.target_images[k] == v).all() for k, v in found.target_images.items())
+
+
+def test_spread_changes_the_demonstrations_alone():
+    gentle, wide = (benchmark.from_world(0, 2, 1, 3, 1, spread) for spread in (0.0, 1.0))
+    for key, image in gentle.demonstration_images.items():
+        assert (wide.demonstration_images[key] != image).any()
+    assert gentle.demonstrations == wide.demonstrations and gentle.prompts == wide.prompts
+    for name, pictures in gentle.references.items():
+        assert all((a == b).all() for a, b in zip(pictures, wide.references[name], strict=True))
+    assert all((wide.target_images[key] == image).all() for key, image in gentle.target_images.items())

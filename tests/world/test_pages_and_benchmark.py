@@ -24,8 +24,9 @@ from suti.world.benchmark import (
 )
 from suti.world.language import parse
 from suti.world.pages import KINDS, PageTruth, make_page, subject_from_json, world_pages, write_pages
+from suti.world.scenes import Pose, sample_pose, widen
 from suti.world.sheets import write_sheets
-from suti.world.subjects import sample_subject
+from suti.world.subjects import keyed_rng, sample_subject
 from suti.world.vocabulary import CLASSES, LIVE_CLASSES
 
 
@@ -126,6 +127,23 @@ def test_compositional_prompts_grow() -> None:
             assert before.items() <= said.items()
     assert skill("a watercolor painting of a cat") == "art_style"
     assert skill("a red cat in the snow") == "compositional"
+
+
+def test_spread_turns_enlarges_and_shifts_what_poses_have_already() -> None:
+    pose = Pose(x=0.1, y=0.04, scale=1.1, rotation=8.0, flip=True)
+    assert widen(pose, 0.0) == pose
+    wide = widen(pose, 1.0)
+    assert (wide.x, wide.y, wide.rotation, wide.flip) == (0.4, 0.29, 24.0, True)
+    assert wide.scale == pytest.approx(1.1**5 * np.exp(0.12), abs=1e-4)
+    assert widen(Pose(y=-0.01), 1.0) == Pose(y=-0.01, scale=round(float(np.exp(0.12)), 4))
+    poses = [widen(sample_pose(keyed_rng("spread", i)), 1.0) for i in range(300)]
+    for values, low, high in (
+        ([p.scale for p in poses], 0.66, 1.82),
+        ([p.x for p in poses], -0.48, 0.48),
+        ([p.y for p in poses], -0.31, 0.29),
+        ([p.rotation for p in poses], -24, 24),
+    ):
+        assert low <= min(values) < low + 0.1 * (high - low) and high >= max(values) > high - 0.1 * (high - low)
 
 
 def test_demonstrations_are_plain_photos_in_different_places() -> None:
