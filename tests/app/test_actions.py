@@ -238,8 +238,8 @@ def test_bad_requests_are_sentences(
 )
 def test_bad_numbers_are_sentences(change: dict[str, object], sentence: str) -> None:
     good = {"prompt": "a  dog", "guidance_scale": 3, "demonstration_guidance_scale": 5, "steps": 4.0, "seed": 1.0}
-    fixed = {"upscale": False, "dynamic_thresholding": True}
-    assert actions.wish_of(**good, **fixed) == Wish("a dog", 3, 4, True, 1, False, 5)
+    fixed = {"upscale": False, "dynamic_thresholding": True, "guidance_stop": 0.5}
+    assert actions.wish_of(**good, **fixed) == Wish("a dog", 3, 4, True, 1, False, 5, 0.5)
     with pytest.raises(Problem, match=sentence):
         actions.wish_of(**{**good, **change}, **fixed)
 

@@ -119,11 +119,12 @@ def test_progress_counts_every_step(apprentice: Apprentice, monkeypatch: pytest.
 
 
 def test_defaults_come_from_the_configuration(apprentice: Apprentice) -> None:
-    text = "evaluation: {guidance_scale: 2, num_inference_steps: 9, demonstrations: 1}\n"
+    text = "evaluation: {guidance_scale: 2, guidance_stop: 0.5, num_inference_steps: 9, demonstrations: 1}\n"
     Path("my.yaml").write_text(text)
     assert run("--configfile", "my.yaml") == 0
     call = apprentice.calls[0]
-    assert (call["guidance_scale"], call["num_inference_steps"], len(call["demonstrations"])) == (2, 9, 1)
+    assert (call["guidance_scale"], call["guidance_stop"], call["num_inference_steps"]) == (2, 0.5, 9)
+    assert len(call["demonstrations"]) == 1
 
 
 def test_pictures_are_enlarged_by_the_configured_stages(

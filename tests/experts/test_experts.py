@@ -116,10 +116,12 @@ def test_an_expert_is_the_same_alone_and_among_others(method, tmp_path):
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(kept.samples, first.samples, strict=True))
 
 
-def test_draws_are_those_of_the_pipeline():
+@pytest.mark.parametrize("stop", [1.0, 0.5])
+def test_draws_are_those_of_the_pipeline(stop):
     """K experts that have not moved draw what the base draws, prompt by prompt, whatever their number of prompts."""
     base = tiny_base()
-    settings = SETTINGS.model_copy(update={"method": "lora", "batch_size": 1, "guidance_scale": 3.0})
+    settings = SETTINGS.model_copy(update={"method": "lora", "batch_size": 1, "guidance_scale": 3.0,
+                                           "guidance_stop": stop})  # fmt: skip
     prompts = [["a red cat", "a green cat", "a blue cat"], [], ["a dog"]]
     make = lambda k, i: torch_generator(k, i)  # noqa: E731
     with stacked_unet(base, fine_tuning(settings), [torch_generator(k) for k in range(3)], FP32):
@@ -128,7 +130,8 @@ def test_draws_are_those_of_the_pipeline():
     assert [d.shape for d in drawn] == [(3, 16, 16, 3), (0, 16, 16, 3), (1, 16, 16, 3)]
     for k, asked in enumerate(prompts):
         for i, prompt in enumerate(asked):
-            wanted = draw(base, [prompt], Demonstrations(), [make(k, i)], 2, 3.0, settings.dynamic_thresholding)
+            wanted = draw(base, [prompt], Demonstrations(), [make(k, i)], 2, 3.0, settings.dynamic_thresholding,
+                          guidance_stop=stop)  # fmt: skip
             assert np.abs(drawn[k][i].astype(int) - wanted[0].astype(int)).max() <= 1
 
 
