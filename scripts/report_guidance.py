@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from report_baselines import judged, subjects_of
 from report_experts import judge, tasks_of
 
@@ -36,7 +37,7 @@ from suti.models.encoders import load_text_image_encoder
 from suti.models.pipeline import SuTIPipeline
 from suti.models.probe import load_probe
 
-GRID = ["16:1", "20:1", "32:1", "16:0.65", "20:0.8", "20:0.65", "20:0.5", "32:0.65"]
+GRID = ["16:1", "32:1", "16:0.8", "12:0.65", "16:0.65", "20:0.65", "16:0.5"]
 SCORES = ("subject", "text", "realism", "overall")
 SHOWN = 8  # subjects of the sheet
 
@@ -81,7 +82,7 @@ def main() -> None:
     probe = load_probe(config.evaluation.probe, config.compute)
     base = load_base(config.models.base).to(device)
     clip = load_text_image_encoder(config.filtering.encoder, config.compute)
-    pipeline = SuTIPipeline.from_pretrained(config.models.apprentice)
+    pipeline = SuTIPipeline.from_pretrained(config.models.apprentice, dtype=torch.float32)
     pipeline.base.freeze()
     tasks, real = tasks_of(args.subjects, args.prompts)
     subjects, references = subjects_of(args.subjects, args.prompts, config.evaluation.demonstrations)

@@ -362,7 +362,7 @@ class Evaluation(Section):
     demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
     demonstration_spread: Fraction = Field(0.0, description="how far the world's demonstrations differ in turn, size and place; 0: as the pictures of its pages, 1: as snapshots that may show a part of the subject")
     demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
-    num_inference_steps: Positive = Field(20, description="DDPM steps")
+    num_inference_steps: Positive = Field(16, description="DDPM steps")
     guidance_scale: float = Field(2.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
     demonstration_guidance_scale: float | None = Field(4.0, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
     guidance_stop: float = Field(0.65, gt=0, le=1, description="share of the noise schedule, from its noisy end, that is guided; at low noise guidance coarsens textures, and without it a step takes one pass. 1: all steps (paper)")
