@@ -114,7 +114,8 @@ def main() -> None:
         ]
         seconds["suti"] = (time.process_time() - start) / len(subjects)
         tables["suti"][entry] = judged(drawn, references, probe)
-        columns[f"expert\n{entry}"] = [Cell(r.samples[0][1]) for r in results[:SHOWN]]
+        own = {task.subject_id: Cell(r.samples[0][1]) for task, r in zip(tasks, results, strict=True)}
+        columns[f"expert\n{entry}"] = [own[subject.subject_id] for subject in subjects[:SHOWN]]
         columns[f"SuTI\n{entry}"] = [Cell(d.images[0]) for d in drawn[:SHOWN]]
         for system, found in tables.items():
             row = compared(found[entry], found[args.grid[0]], config)

@@ -163,8 +163,8 @@ def draw(
     ``e(0, 0) + w_d (e(0, C) - e(0, 0)) + w (e(p, C) - e(0, C))`` (as InstructPix2Pix, arXiv 2211.09800, section 3.2,
     weighs its picture and its text). All passes share one forward of the UNet and the demonstrations' keys and values.
     Guidance ends after ``guidance_stop`` of the noise schedule, and a step is then the conditional pass alone: at low
-    noise guidance is largely unnecessary (Kynkäänniemi et al., arXiv 2404.07724), and here it coarsens textures
-    (docs/results/guidance.json).
+    noise guidance is largely unnecessary (Kynkäänniemi et al., arXiv 2404.07724), and here it coarsens
+    experts' textures (docs/results/guidance.json).
     ``text`` replaces the prompts' hidden states if they are known already. With ``experts`` (``suti.batched``) the
     prompts are those of several experts, one expert's after another's and as many of each; the rows of a forward pass
     are then expert-major too, all passes of an expert together.
