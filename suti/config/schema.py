@@ -365,7 +365,7 @@ class Evaluation(Section):
     num_inference_steps: Positive = Field(16, description="DDPM steps")
     guidance_scale: float = Field(2.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
     demonstration_guidance_scale: float | None = Field(4.0, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
-    guidance_stop: float = Field(0.65, gt=0, le=1, description="share of the noise schedule, from its noisy end, that is guided; at low noise guidance coarsens textures, and without it a step takes one pass. 1: all steps (paper)")
+    guidance_stop: float = Field(0.65, gt=0, le=1, description="share of the noise schedule, from its noisy end, that is guided; at low noise guidance adds little, and without it a step takes one pass. 1: all steps (paper)")
     dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
     encoders: dict[Literal["dino", "clip_i", "clip_t", "dinov2"], EncoderSpec] = Field(
         default_factory=lambda: {

@@ -131,6 +131,15 @@ def test_pipeline_saved_elsewhere_draws_the_same_pixels(kind, tmp_path):
     assert not np.array_equal(plain, draws[0])
 
 
+def random_apprentice():
+    """A base, an apprentice of it whose new layers are random, and a demonstration."""
+    base = tiny_base()
+    torch.manual_seed(0)
+    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    return base, unet, [(picture, "a cat")]
+
+
 def guided(base, unet, shown, **scales):
     """Pictures, and how many rows each forward pass of the UNet had."""
     pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
@@ -143,11 +152,7 @@ def guided(base, unet, shown, **scales):
 
 
 def test_guidance_of_text_and_demonstrations_by_separate_weights():
-    base = tiny_base()
-    torch.manual_seed(0)
-    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
-    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    shown = [(picture, "a cat")]
+    base, unet, shown = random_apprentice()
     joint, rows = guided(base, unet, shown, guidance_scale=3.0)
     assert rows == [2, 2]
     equal, rows = guided(base, unet, shown, guidance_scale=3.0, demonstration_guidance_scale=3.0)
@@ -187,11 +192,7 @@ def test_separate_weights_combine_three_predictions():
 
 def test_guidance_stops_at_low_noise():
     """Of two steps, at timesteps 999 and 499, the second is one pass that sees prompt and demonstrations."""
-    base = tiny_base()
-    torch.manual_seed(0)
-    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
-    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    shown = [(picture, "a cat")]
+    base, unet, shown = random_apprentice()
     weights = {"guidance_scale": 3.0, "demonstration_guidance_scale": 5.0}
     whole, rows = guided(base, unet, shown, **weights)
     assert rows == [3, 3]
@@ -199,19 +200,16 @@ def test_guidance_stops_at_low_noise():
     assert rows == [3, 3] and np.array_equal(same, whole)
     half, rows = guided(base, unet, shown, **weights, guidance_stop=0.5)
     assert rows == [3, 1] and not np.array_equal(half, whole)
-    # a last step without guidance is what a weight of 1 is: alone, the steps after the stop draw the same
+    # where no step is guided, the picture is that of a weight of 1
     base_alone, rows = guided(base, unet, (), guidance_scale=3.0, guidance_stop=0.0005)
     assert rows == [1, 1]
     assert np.array_equal(base_alone, guided(base, unet, (), guidance_scale=1.0)[0])
 
 
 def test_the_unguided_steps_of_several_rows_keep_their_order():
-    base = tiny_base()
-    torch.manual_seed(0)
-    unet = ApprenticeUNet.from_base(base.unet, initialization="random")
+    base, unet, shown = random_apprentice()
     pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
-    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    encoded, prompts = pipe.encode_subject([(picture, "a cat")]), ["a cat on the beach", "a red cat", "a cat"]
+    encoded, prompts = pipe.encode_subject(shown), ["a cat on the beach", "a red cat", "a cat"]
 
     def drawn(prompts, seeds):
         noise = [torch.Generator().manual_seed(seed) for seed in seeds]
