@@ -1,30 +1,35 @@
 """Experts an hour: K at once against one after another, same base, steps, rows, optimiser and precision.
 
     python benchmarks/experts.py [--shape base | sd15] [--method lora | full] [--rows 1 4] [--experts 1 4 16 32]
-        [--pairs N] [--steps N] [--size N] [--compile] [--profile]
+        [--vmap 4] [--pairs N] [--steps N] [--size N] [--compile] [--profile]
 
 The plain side is the loop that diffusers' DreamBooth and DreamBooth-LoRA examples run for each subject: all weights or
 a peft adapter, transformers' Adafactor, a forward and a backward pass a step; text is encoded beforehand on both sides.
 The vmap side is the LoRA loop under ``torch.func.vmap``, parameters stacked. All run in this process, in turn, in
-alternating order, after a warm-up of each. Ratios are the plain loop's time for an expert over the other side's.
+alternating order, after a warm-up of each. Ratios are of the time for an expert's steps, the plain loop's over the
+other side's; what comes before the first step (adapters, their start) is timed by itself and counts in experts an
+hour.
 
 ``--shape sd15`` is a UNet of Stable Diffusion 1.5's shape (860M weights, latents of 64 x 64, 77 tokens of 768) with
 random weights, which do for timing; it is meant for a GPU. ``--compile`` runs ours through torch.compile, ``--profile``
 prints the operators that take most of the time.
 
 Prints experts an hour, ratios with their spread, the share of a large matrix product's speed that the stacked step
-reaches, peak memory, and last ``RATIO <median> (min <a>, max <b>, n <k>)``: the plain loop's time over ours at the
-best K for four images an expert and step, the default (``experts.batch_size``). Before that, unless ``--method`` is
-given, the same ratio for full fine-tuning.
+reaches, peak memory, how near the K that is chosen automatically comes to the best one, and last
+``RATIO <median> (min <a>, max <b>, n <k>)``: the plain loop's time over ours at the best K for four images an expert
+and step, the default (``experts.batch_size``). Before that, unless ``--method`` is given, the same ratio for full
+fine-tuning.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import math
 import statistics
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
@@ -33,6 +38,7 @@ from peft import LoraConfig
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Adafactor
 
+from suti.batched.memory import EXPERTS, expert_memory, fit_machine
 from suti.batched.training import stacked_unet, train_experts
 from suti.compute import autocast, compiled, precision, prepare
 from suti.config.schema import Compute, Experts
@@ -40,6 +46,8 @@ from suti.fine_tuning import FineTuning, TrainingSet, subject_unet, trained_laye
 from suti.models.base import BaseModel, load_base
 from suti.models.small_attention import use_small_map_attention
 from suti.seeds import torch_generator
+
+Train = Callable[[], object]  # all steps of the experts that were set up
 
 ADAPTER = "plain"
 TOKENS = 77  # of a text of Stable Diffusion
@@ -100,27 +108,35 @@ def adafactor(parameters: list[torch.Tensor], settings: FineTuning) -> Adafactor
     )
 
 
-def plain(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> None:
-    """One subject after another."""
-    for subject in data:
-        with subject_unet(base, settings) if settings.method == "full" else nullcontext() as full:
-            parameters = adapter(base, settings) if full is None else full[1]
-            optimizer = adafactor(parameters, settings)
-            base.unet.train()
-            for _ in range(settings.steps):
-                x, timesteps, text, target = noisy(base, subject, settings.batch_size)
-                with autocast(compute, base.device):
-                    prediction = base.unet(x, timesteps, text).sample
-                    loss = torch.nn.functional.mse_loss(prediction.float(), target.float())
-                loss.backward()
-                optimizer.step()
-                optimizer.zero_grad()
-            if full is None:
-                base.unet.unload_lora()
-        base.unet.requires_grad_(False).eval()
+@contextmanager
+def plain(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> Iterator[Train]:
+    """One subject by the usual loop."""
+    (subject,) = data
+
+    def train() -> None:
+        optimizer = adafactor(parameters, settings)
+        base.unet.train()
+        for _ in range(settings.steps):
+            x, timesteps, text, target = noisy(base, subject, settings.batch_size)
+            with autocast(compute, base.device):
+                prediction = base.unet(x, timesteps, text).sample
+                loss = torch.nn.functional.mse_loss(prediction.float(), target.float())
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    if settings.method == "full":
+        with subject_unet(base, settings) as (_, parameters):
+            yield train
+    else:
+        parameters = adapter(base, settings)
+        yield train
+        base.unet.unload_lora()
+    base.unet.requires_grad_(False).eval()
 
 
-def mapped(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> None:
+@contextmanager
+def mapped(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> Iterator[Train]:
     """The same loop under ``torch.func.vmap``: parameters, rows and gradients stacked over subjects."""
     adapter(base, settings)
     unet = copy.deepcopy(base.unet).train()
@@ -142,26 +158,51 @@ def mapped(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compu
             return torch.nn.functional.mse_loss(prediction.float(), target.float())
 
     step = torch.func.vmap(torch.func.grad(loss))
-    for _ in range(settings.steps):
-        inputs = zip(*(noisy(base, subject, settings.batch_size) for subject in data), strict=True)
-        for name, gradient in step(stacked, *(torch.stack(parts) for parts in inputs)).items():
-            stacked[name].grad = gradient
-        optimizer.step()
-        optimizer.zero_grad()
+
+    def train() -> None:
+        for _ in range(settings.steps):
+            inputs = zip(*(noisy(base, subject, settings.batch_size) for subject in data), strict=True)
+            for name, gradient in step(stacked, *(torch.stack(parts) for parts in inputs)).items():
+                stacked[name].grad = gradient
+            optimizer.step()
+            optimizer.zero_grad()
+
+    yield train
 
 
-def ours(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> None:
+@contextmanager
+def ours(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> Iterator[Train]:
     """All subjects at once."""
     generators = [torch_generator(0, "expert", str(i)) for i in range(len(data))]
     with stacked_unet(base, settings, generators, compute) as parameters:
-        train_experts(base, parameters, data, generators, settings, compute)
+        yield lambda: train_experts(base, parameters, data, generators, settings, compute)
 
 
 def step_flops(base: BaseModel, data: list[TrainingSet], settings: FineTuning, compute: Compute) -> float:
     """Floating-point operations of a plain step of one expert: what training needs, padding and detours left out."""
-    with FlopCounterMode(display=False) as counter:
-        plain(base, data[:1], replace(settings, steps=1), compute)
+    one_step = replace(settings, steps=1)
+    with FlopCounterMode(display=False) as counter, plain(base, data[:1], one_step, compute) as train:
+        train()
     return float(counter.get_total_flops())
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A side at a number of experts at once.
+
+    Attributes:
+        ratios: of the plain loop's time for an expert's steps over this side's, a pair of calls each; (0,) if memory
+            ran out.
+        megabytes: peak memory.
+    """
+
+    ratios: tuple[float, ...]
+    megabytes: float
+
+    @property
+    def ratio(self) -> float:
+        """The median."""
+        return statistics.median(self.ratios)
 
 
 class Comparison:
@@ -169,7 +210,7 @@ class Comparison:
 
     def __init__(self, base: BaseModel, args: argparse.Namespace, compute: Compute) -> None:
         self.base, self.args, self.compute = base, args, compute
-        self.data = subjects(base, max(args.experts + args.vmap + [FULL]))
+        self.data = subjects(base, max([*args.experts, *args.vmap, FULL, *EXPERTS.values()]))
         # peft rebuilds layers of the plain side's UNet, which would make a compiled one compile anew.
         self.ours = replace(base, unet=copy.deepcopy(base.unet)) if compute.compile else base
         self.fast = product_speed(compute, base.device)
@@ -179,42 +220,65 @@ class Comparison:
         d = Experts()
         return FineTuning(method, self.args.steps, rows, d.learning_rate, d.lora_rank, tuple(d.frozen))
 
-    def run(self, side: str, count: int, settings: FineTuning) -> None:
-        """One call of a side."""
-        if side == "ours":
-            ours(self.ours, self.data[:count], settings, self.compute)
-        else:
-            {"plain": plain, "vmap": mapped}[side](self.base, self.data[:count], settings, self.compute)
+    def run(self, side: str, count: int, settings: FineTuning) -> tuple[float, float]:
+        """One call of a side: seconds before the first step, and of the steps."""
+        make = {"plain": plain, "vmap": mapped, "ours": ours}[side]
+        with ExitStack() as stack:
+            base = self.ours if side == "ours" else self.base
+            side_of: list[Train] = []
+            enter = make(base, self.data[:count], settings, self.compute)
+            before = seconds(lambda: side_of.append(stack.enter_context(enter)))
+            return before, seconds(side_of[0])
 
-    def measure(self, side: str, count: int, settings: FineTuning, flops: float, pairs: int) -> list[float]:
-        """Ratios of the plain loop's time over a side's, for one expert; prints them and what else is known."""
+    def measure(self, side: str, count: int, settings: FineTuning, flops: float, pairs: int) -> Measured:
+        """Compare a side with the plain loop; prints all that is known."""
         name = f"{settings.batch_size} images a step, {side}{', full' if settings.method == 'full' else ''}"
         memory = peak_memory(self.base.device)
         try:
             self.run(side, count, settings)
         except torch.OutOfMemoryError:
             print(f"{name}, {count} at once: out of memory", flush=True)
-            return [0.0]
-        megabytes, ratios, times = memory(), [], []
+            torch.cuda.empty_cache()
+            return Measured((0.0,), math.inf)
+        megabytes, ratios, times, starts = memory(), [], [], []
         for number in range(pairs):
-            order = [lambda: self.run("plain", 1, settings), lambda: self.run(side, count, settings)]
-            taken = [seconds(call) for call in (order if number % 2 else order[::-1])]
-            lone, group = taken if number % 2 else taken[::-1]
+            order = [("plain", 1), (side, count)]
+            taken = [self.run(*which, settings) for which in (order if number % 2 else order[::-1])]
+            (_, lone), (start, group) = taken if number % 2 else taken[::-1]
             ratios.append(lone * count / group)
             times.append(group / count)
-        defaults, each = Experts(), statistics.median(times) / settings.steps
+            starts.append(start / count)
+        steps, each = Experts().steps, statistics.median(times) / settings.steps
         print(
             line(f"{name}, {count} at once: plain over this", ratios),
-            f"| {1e3 * each:.1f} ms an expert-step, {3600 / (each * defaults.steps):.0f} experts/h"
-            f" of {defaults.steps} steps | {flops / each * 1e-9:.0f} GFLOP/s, {flops / each * 1e-9 / self.fast:.0%} of"
+            f"| {1e3 * each:.3g} ms an expert-step, {1e3 * statistics.median(starts):.3g} ms before the first,"
+            f" {3600 / (each * steps + statistics.median(starts)):.0f} experts/h of {steps} steps"
+            f" | {flops / each * 1e-9:.0f} GFLOP/s, {flops / each * 1e-9 / self.fast:.1%} of"
             f" the product's | peak memory {megabytes:.0f} MB",
             flush=True,
         )
-        return ratios
+        return Measured(tuple(ratios), megabytes)
 
-    def all_of(self, method: str) -> dict[int, list[float]]:
-        """All sides at all numbers of images; the ratios of ours at the best K."""
-        best: dict[int, list[float]] = {}
+    def automatic(self, settings: FineTuning, flops: float, known: dict[int, Measured]) -> int:
+        """Print how near the K of ``experts_at_once: auto`` comes to the best; returns that K."""
+        like = self.data[0]
+        fit = fit_machine("auto", settings.batch_size, self.base, settings, self.compute, like)
+        first, further = expert_memory(self.base, settings, self.compute, like)
+        expected = fit.experts * (first + (settings.batch_size - 1) * further) / 1e6
+        if fit.experts not in known:
+            known[fit.experts] = self.measure("ours", fit.experts, settings, flops, self.args.pairs)
+        best = max(known, key=lambda count: known[count].ratio)
+        print(
+            f"{settings.batch_size} images a step, automatic: K = {fit.experts},"
+            f" {known[fit.experts].ratio / known[best].ratio:.1%} of the speed of the best, K = {best};"
+            f" memory expected {expected:.0f} MB, peak {known[fit.experts].megabytes:.0f} MB",
+            flush=True,
+        )
+        return fit.experts
+
+    def all_of(self, method: str) -> dict[int, Measured]:
+        """All sides at all numbers of images; ours at the best K."""
+        best: dict[int, Measured] = {}
         for rows in self.args.rows:
             settings = self.settings(method, rows)
             flops = step_flops(self.base, self.data, settings, self.compute)
@@ -225,12 +289,14 @@ class Comparison:
                 least = calls * flops / (self.fast * 1e9) / 60
                 print(f"{rows} images a step: this will take more than {least:.1f} minutes on a CPU", flush=True)
             self.run("plain", 1, settings)
-            for count in self.args.experts:
-                ratios = self.measure("ours", count, settings, flops, self.args.pairs)
-                if statistics.median(ratios) > statistics.median(best.get(rows, [0.0])):
-                    best[rows] = ratios
+            known = {
+                count: self.measure("ours", count, settings, flops, self.args.pairs) for count in self.args.experts
+            }
+            if self.args.shape == "base" or self.base.device.type == "cuda":
+                self.automatic(settings, flops, known)
+            best[rows] = max(known.values(), key=lambda measured: measured.ratio)
             for count in self.args.vmap if method == "lora" else []:
-                self.measure("vmap", count, settings, flops, self.args.pairs)
+                self.measure("vmap", count, settings, flops, min(3, self.args.pairs))
             if self.args.profile:
                 for side, count in (("plain", 1), ("ours", self.args.experts[-1])):
                     print(f"{rows} images a step, {side}, {count} at once: operators by their own time")
@@ -247,7 +313,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="side of the latents of --shape sd15 (64)")
     parser.add_argument("--method", choices=["lora", "full"], help="of the experts (lora, and full in one line)")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 4], help="images an expert and step")
-    parser.add_argument("--experts", type=int, nargs="+", default=[1, 4, 16, 32], help="experts at once")
+    parser.add_argument("--experts", type=int, nargs="+", help="experts at once (CPU 1 4 16 32, GPU 1 16 64 256)")
     parser.add_argument("--pairs", type=int, default=5, help="pairs of calls for each number")
     parser.add_argument("--steps", type=int, default=10, help="optimiser steps of a call")
     parser.add_argument("--vmap", type=int, nargs="*", help="experts at once under vmap; none: leave it out")
@@ -256,10 +322,12 @@ def main() -> None:
     args = parser.parse_args()
     if args.shape == "sd15" and args.method == "full":
         parser.error("--method full: a copy of 860M weights an expert; --shape sd15 is for LoRA")
-    if args.vmap is None:
-        args.vmap = [4] if args.shape == "base" else []
     compute = Compute(compile=args.compile)
     device = prepare(compute)
+    if args.experts is None:
+        args.experts = [1, 4, 16, 32] if device.type == "cpu" else [1, 16, 64, 256]
+    if args.vmap is None:
+        args.vmap = [4 if device.type == "cpu" else 16] if args.shape == "base" else []
     base = load(args.shape, args.base, args.size).to(device)
     run = Comparison(base, args, compute)
     torch._dynamo.config.recompile_limit = 64  # a graph for each number of rows and experts
@@ -272,7 +340,7 @@ def main() -> None:
             run.run("plain", 1, settings)
             run.measure("ours", FULL, settings, flops, min(3, args.pairs))
     rows = Experts().batch_size
-    print(line("RATIO", best[rows if rows in best else args.rows[-1]]))
+    print(line("RATIO", list(best[rows if rows in best else args.rows[-1]].ratios)))
 
 
 if __name__ == "__main__":

@@ -51,17 +51,9 @@ class TrainingSet:
     text: torch.Tensor
 
 
-def fixed_rate_adafactor(
-    groups: list[dict[str, object]] | list[torch.nn.Parameter], learning_rate: float, momentum: float = 0.0
-) -> Adafactor:
-    """Adafactor with a fixed rate, as the paper uses it: no relative steps, no scaling by the parameters' size.
-
-    Args:
-        momentum: decay of the first moment; 0, Adafactor's own default, keeps none.
-    """
-    return Adafactor(
-        groups, lr=learning_rate, beta1=momentum or None, scale_parameter=False, relative_step=False, warmup_init=False
-    )
+def fixed_rate_adafactor(parameters: list[torch.nn.Parameter], learning_rate: float) -> Adafactor:
+    """Adafactor with a fixed rate, as the paper uses it: no relative steps, no scaling by the parameters' size."""
+    return Adafactor(parameters, lr=learning_rate, scale_parameter=False, relative_step=False, warmup_init=False)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pandas as pd
 
 from suti import tables
 from suti.apprentice import Subject, Trainer, new_apprentice, train_apprentice
+from suti.compute import prepare
 from suti.config.schema import Apprentice, Compute
 from suti.io.shards import encode_png, write_shard
 from suti.models.pipeline import save_base
@@ -32,10 +33,10 @@ SUBJECTS = [
 ]
 
 
-def trainer(kind: str = "pixel", **changes) -> Trainer:
-    base = tiny_base(kind)
+def trainer(kind: str = "pixel", compute: Compute = FP32, **changes) -> Trainer:
+    base = tiny_base(kind).to(prepare(compute))
     settings = SETTINGS.model_copy(update=changes)
-    return Trainer(new_apprentice(base, settings, 0), base, settings, FP32, 0)
+    return Trainer(new_apprentice(base, settings, 0).to(base.device), base, settings, compute, 0)
 
 
 def run(checkpoints: Path, monitor=None, **changes):

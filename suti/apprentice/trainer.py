@@ -11,14 +11,13 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from transformers import Adafactor
 
+from suti.adafactor import BankedAdafactor
 from suti.apprentice.checkpoints import read_state, write_state
 from suti.apprentice.data import Batch
 from suti.compute import autocast
 from suti.config.schema import Apprentice, Compute
 from suti.diffusion.losses import denoising_loss
-from suti.fine_tuning import fixed_rate_adafactor
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import BaseModel
 from suti.seeds import torch_generator
@@ -80,7 +79,7 @@ class Trainer:
     waited: float = 0.0
     accelerator: Accelerator | None = None
     ema: EMAModel = field(init=False)
-    optimizer: Adafactor = field(init=False)
+    optimizer: BankedAdafactor = field(init=False)
     _texts: dict[str, torch.Tensor] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -89,8 +88,10 @@ class Trainer:
             {"params": self.unet.new_parameters(), "lr": self.settings.new_layer_learning_rate},
         ]
         self.unet.requires_grad_(True)
-        self.optimizer = fixed_rate_adafactor(groups, self.settings.learning_rate, self.settings.momentum)
-        self.ema = EMAModel(self.unet.parameters(), decay=self.settings.ema_decay, use_ema_warmup=True, power=0.75)
+        self.optimizer = BankedAdafactor(groups, self.settings.learning_rate, self.settings.momentum)
+        self.ema = EMAModel(
+            self.unet.parameters(), decay=self.settings.ema_decay, use_ema_warmup=True, power=0.75, foreach=True
+        )
         if self.settings.gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
         if self.accelerator is None:

@@ -8,7 +8,7 @@ is rewritten, and what is installed comes off without a trace.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,11 +49,8 @@ def stacked_adapters(
         shapes[name + A], shapes[name + B] = (a, dtype), (b, dtype)
     device = next(unet.parameters()).device
     parameters = StackedParameters(shapes, len(generators), device)
-    for expert, generator in enumerate(generators):
-        for name in adapted:
-            start = parameters[name + A]
-            bound = 1 / math.sqrt(start[0, 0].numel())
-            start[expert] = (torch.rand(start.shape[1:], generator=generator) * 2 - 1) * bound
+    for name, start in _starts({name: shapes[name + A][0] for name in adapted}, generators).items():
+        parameters[name + A].copy_(start)
     parameters.refresh()
     changed = [m for m in unet.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
     names = {id(layer): name for name, layer in adapted.items()}
@@ -66,6 +63,17 @@ def stacked_adapters(
     finally:
         for layer in changed:
             layer.__dict__.pop("forward", None)
+
+
+def _starts(shapes: Mapping[str, torch.Size], generators: Sequence[torch.Generator]) -> dict[str, torch.Tensor]:
+    """Kaiming-uniform A factors ``(K, *shape)``, drawn layer by layer from each expert's generator, on the CPU."""
+    starts = {name: torch.empty((len(generators), *shape)) for name, shape in shapes.items()}
+    for expert, generator in enumerate(generators):
+        for start in starts.values():
+            start[expert].uniform_(generator=generator)
+    for start in starts.values():
+        start.mul_(2).sub_(1).mul_(1 / math.sqrt(start[0, 0].numel()))
+    return starts
 
 
 def _shapes(layer: torch.nn.Module, rank: int, name: str) -> tuple[torch.Size, torch.Size]:

@@ -16,8 +16,8 @@ from suti.config.schema import Compute
 from suti.fine_tuning import FineTuning, TrainingSet
 from suti.models.base import BaseModel
 
-ROWS = {"cpu": 64, "cuda": 256}  # rows of a forward pass beyond which an expert gets no cheaper
-EXPERTS = 32  # nor beyond so many experts, for a killed group is trained anew
+ROWS = {"cpu": 64, "cuda": 1024}  # rows of a forward pass beyond which an expert gets no cheaper
+EXPERTS = {"cpu": 32, "cuda": 256}  # nor beyond so many experts, for a killed group is trained anew
 SHARE = 0.4  # of free memory: another job may start beside this one
 ORDERED = 0.8  # of free memory, where the number of experts is an order
 OVERHEAD = 1.5  # of backward's own tensors over those that forward saves
@@ -68,7 +68,8 @@ def fit_machine(
     for size in sizes:
         held = first + (size - 1) * further
         if experts == "auto":
-            most = min(EXPERTS, max(1, ROWS.get(base.device.type, 64) // size))
+            kind = base.device.type if base.device.type in ROWS else "cpu"
+            most = min(EXPERTS[kind], max(1, ROWS[kind] // size))
             if (count := min(most, int(SHARE * free / held))) > 0:
                 return Fit(count, size)
         elif experts * held <= ORDERED * free:

@@ -14,6 +14,7 @@ import torch
 
 from suti.batched.adafactor import StackedAdafactor
 from suti.batched.adapters import stacked_adapters
+from suti.batched.draws import drawn_steps, step_draws
 from suti.batched.frozen_norms import fast_frozen_norms
 from suti.batched.parameters import StackedParameters
 from suti.batched.weights import stacked_weights
@@ -37,7 +38,7 @@ def stacked_unet(
         stacked = stacked_adapters(base.unet, generators, settings.lora_rank, settings.frozen, dtype)
     else:
         stacked = stacked_weights(base.unet, len(generators), settings.frozen, dtype)
-    with stacked as parameters, fast_frozen_norms(base.unet):
+    with stacked as parameters, fast_frozen_norms(base.unet, dtype):
         yield parameters
 
 
@@ -70,19 +71,14 @@ def train_experts(
     device, count, rows = base.device, len(subjects), settings.batch_size
     x_start = torch.cat([s.x_start for s in subjects])
     text = torch.cat([s.text for s in subjects])
-    sizes = [len(s.x_start) for s in subjects]
-    starts = [sum(sizes[:i]) for i in range(count)]
+    sizes, shape = [len(s.x_start) for s in subjects], x_start.shape[1:]
     total = base.scheduler.config.num_train_timesteps
     optimizer = StackedAdafactor(parameters, settings.learning_rate)
     history = []
     base.unet.train()
-    for _ in range(settings.steps):
-        picks, noises, times = [], [], []
-        for draw, size, start in zip(generators, sizes, starts, strict=True):
-            picks.append(start + torch.randint(size, (rows,), generator=draw))
-            noises.append(torch.randn((rows, *x_start.shape[1:]), generator=draw))
-            times.append(torch.randint(total, (rows,), generator=draw))
-        drawn = [torch.stack(parts).to(device) for parts in (picks, noises, times)]
+    for drawn in drawn_steps(
+        lambda pinned: step_draws(generators, sizes, rows, shape, total, pinned), settings.steps, device
+    ):
         step = torch.zeros(count, device=device)
         for part in zip(*(tensor.split(micro_batch or rows, 1) for tensor in drawn), strict=True):
             pick, noise, timesteps = (tensor.flatten(0, 1) for tensor in part)

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 
+VAE_ROWS = 8
+
 
 class Codec(Protocol):
     """Invertible (pixels) or near-invertible (VAE) map; ``factor`` is pixels a cell of the UNet's input."""
@@ -38,7 +40,11 @@ class PixelCodec:
 
 @dataclass(frozen=True)
 class LatentCodec:
-    """Latent space, as in Stable Diffusion: a diffusers ``AutoencoderKL`` and its scaling factor."""
+    """Latent space, as in Stable Diffusion: a diffusers ``AutoencoderKL`` and its scaling factor.
+
+    The VAE takes ``VAE_ROWS`` pictures at a time: the maps of one of 512 x 512 pixels fill hundreds of megabytes, and
+    experts at once draw hundreds of pictures.
+    """
 
     vae: Any
 
@@ -50,14 +56,14 @@ class LatentCodec:
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Mean of the VAE's posterior, scaled. The mean, not a draw: an expert's data are then fixed."""
         with torch.no_grad():
-            return self.vae.encode(images.to(self.vae.dtype)).latent_dist.mean * self.vae.config.scaling_factor
+            parts = [self.vae.encode(p).latent_dist.mean for p in images.to(self.vae.dtype).split(VAE_ROWS)]
+            return torch.cat(parts) * self.vae.config.scaling_factor
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Pictures in [-1, 1]."""
         with torch.no_grad():
-            return (
-                self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.float().clamp(-1, 1)
-            )
+            scaled = latents.to(self.vae.dtype) / self.vae.config.scaling_factor
+            return torch.cat([self.vae.decode(p).sample for p in scaled.split(VAE_ROWS)]).float().clamp(-1, 1)
 
 
 def pixel_patch(in_channels: int) -> int:

@@ -15,57 +15,12 @@ from suti.batched.keeping import is_kept, save_expert
 from suti.batched.memory import Fit, expert_memory, fit_machine, free_memory
 from suti.batched.parameters import StackedParameters
 from suti.batched.training import stacked_unet, train_experts
-from suti.config.schema import Compute
-from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, fixed_rate_adafactor, subject_unet
+from suti.fine_tuning import TrainingSet, fixed_rate_adafactor
 from suti.seeds import torch_generator
+from tests.alone_and_together import CASES, FP32, alone, probe, same, subject, together, tuning
 from tests.tiny import tiny_base
 
-FP32 = Compute(precision="fp32", device="cpu")
 TOLERANCE = 1e-4  # of the largest number: K at once against the plain loop, whose matrix products have other shapes
-CASES = [(kind, method) for kind in ("pixel", "latent") for method in ("lora", "full")]
-
-
-def tuning(method: str = "lora", steps: int = 2, rows: int = 2, rate: float = 1e-2) -> FineTuning:
-    return FineTuning(method, steps, rows, rate, 2, ("conv_in", "conv_out"))
-
-
-def subject(base, seed: int) -> TrainingSet:
-    """3 to 5 pictures; latent bases see latents."""
-    draw = torch.Generator().manual_seed(seed)
-    side, channels, count = base.unet.config.sample_size, base.unet.config.in_channels, 3 + seed % 3
-    text = base.encode_text([f"a {word} cat" for word in ("red", "green", "blue", "small", "old")[:count]])
-    return TrainingSet(torch.randn(count, channels, side, side, generator=draw), text)
-
-
-def probe(base) -> tuple[torch.Tensor, ...]:
-    side, channels = base.unet.config.sample_size, base.unet.config.in_channels
-    x = torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(99))
-    return x, torch.tensor([300, 700]), base.encode_text(["a cat", "a dog"])
-
-
-def alone(base, number: int, settings: FineTuning) -> tuple[torch.Tensor, float]:
-    """Prediction and loss of an expert trained by the plain loop."""
-    with subject_unet(base, settings) as (unet, parameters):
-        loss = fine_tune(base, parameters, subject(base, number), settings, FP32, (0, "expert", str(number)))
-        with torch.no_grad():
-            return unet(*probe(base)).sample, loss
-
-
-def together(base, numbers, settings: FineTuning, data=None, micro_batch=None):
-    """Predictions, losses and weights of experts trained at once."""
-    generators = [torch_generator(0, "expert", str(n)) for n in numbers]
-    data = data or [subject(base, n) for n in numbers]
-    with stacked_unet(base, settings, generators, FP32) as parameters:
-        losses = train_experts(base, parameters, data, generators, settings, FP32, micro_batch)
-        x, timesteps, text = probe(base)
-        count = len(numbers)
-        with torch.no_grad():
-            out = base.unet(x.repeat(count, 1, 1, 1), timesteps.repeat(count), text.repeat(count, 1, 1)).sample
-        return out.chunk(count), losses, [parameters.of_expert(k) for k in range(count)]
-
-
-def same(weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> bool:
-    return weights.keys() == wanted.keys() and all(torch.equal(weights[n], wanted[n]) for n in wanted)
 
 
 @pytest.mark.parametrize(("kind", "method"), CASES)

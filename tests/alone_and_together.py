@@ -1,0 +1,58 @@
+"""An expert trained by the plain loop, and experts trained at once, on a tiny base."""
+
+from __future__ import annotations
+
+import torch
+
+from suti.batched.training import stacked_unet, train_experts
+from suti.config.schema import Compute
+from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
+from suti.seeds import torch_generator
+
+FP32 = Compute(precision="fp32", device="cpu")
+CASES = [(kind, method) for kind in ("pixel", "latent") for method in ("lora", "full")]
+
+
+def tuning(method: str = "lora", steps: int = 2, rows: int = 2, rate: float = 1e-2) -> FineTuning:
+    return FineTuning(method, steps, rows, rate, 2, ("conv_in", "conv_out"))
+
+
+def subject(base, seed: int) -> TrainingSet:
+    """3 to 5 pictures; latent bases see latents."""
+    draw = torch.Generator().manual_seed(seed)
+    side, channels, count = base.unet.config.sample_size, base.unet.config.in_channels, 3 + seed % 3
+    text = base.encode_text([f"a {word} cat" for word in ("red", "green", "blue", "small", "old")[:count]])
+    return TrainingSet(torch.randn(count, channels, side, side, generator=draw).to(base.device), text)
+
+
+def probe(base) -> tuple[torch.Tensor, ...]:
+    """Two rows of UNet inputs, their timesteps and texts."""
+    side, channels = base.unet.config.sample_size, base.unet.config.in_channels
+    x = torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(99))
+    return x.to(base.device), torch.tensor([300, 700], device=base.device), base.encode_text(["a cat", "a dog"])
+
+
+def alone(base, number: int, settings: FineTuning, compute: Compute = FP32) -> tuple[torch.Tensor, float]:
+    """Prediction and loss of an expert trained by the plain loop."""
+    with subject_unet(base, settings) as (unet, parameters):
+        loss = fine_tune(base, parameters, subject(base, number), settings, compute, (0, "expert", str(number)))
+        with torch.no_grad():
+            return unet(*probe(base)).sample, loss
+
+
+def together(base, numbers, settings: FineTuning, data=None, micro_batch=None, compute: Compute = FP32):
+    """Predictions, losses and weights of experts trained at once."""
+    generators = [torch_generator(0, "expert", str(n)) for n in numbers]
+    data = data or [subject(base, n) for n in numbers]
+    with stacked_unet(base, settings, generators, compute) as parameters:
+        losses = train_experts(base, parameters, data, generators, settings, compute, micro_batch)
+        x, timesteps, text = probe(base)
+        count = len(numbers)
+        with torch.no_grad():
+            out = base.unet(x.repeat(count, 1, 1, 1), timesteps.repeat(count), text.repeat(count, 1, 1)).sample
+        return out.float().chunk(count), losses, [parameters.of_expert(k) for k in range(count)]
+
+
+def same(weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> bool:
+    """Whether two sets of weights are equal to the bit."""
+    return weights.keys() == wanted.keys() and all(torch.equal(weights[n], wanted[n]) for n in wanted)
