@@ -3,8 +3,8 @@
     python scripts/collect_results.py --results results --out docs/results/tiny [--seconds WALL]
 
 Writes the CSVs of tables and curves, the JSONs of metrics and timing, mining and language reports, the figures, and
-provenance.json (hash of the configuration, code version, seed, software, hardware, wall time), and summary.md: the
-table that README.md shows. Of a run of some chapters, what it made.
+provenance.json (hash of the configuration, code version, seed, software, hardware, wall time; where and by which code
+the apprentices were trained), and summary.md: the table that README.md shows. Of a run of some chapters, what it made.
 """
 
 from __future__ import annotations
@@ -86,10 +86,15 @@ def main() -> None:
             write_text(
                 folder / "summary.md", summary(metrics, timing, {run: rows[run] for run in rows if run in metrics})
             )
-        write_json(
-            folder / "provenance.json",
-            provenance(config.model_dump(mode="json"), args.seconds, seed=config.seed, files=len(found)),
+        trained = {
+            path.parent.name: {key: record[key] for key in ("code_version", "hardware", "seconds")}
+            for path in sorted(args.results.glob("apprentice/*/provenance.json"))
+            if (record := read_json(path))
+        }
+        record = provenance(
+            config.model_dump(mode="json"), args.seconds, seed=config.seed, files=len(found), apprentices=trained
         )
+        write_json(folder / "provenance.json", record)
     print(f"{len(found)} files in {args.out}")
 
 

@@ -53,6 +53,17 @@ class SuTIPipeline(DiffusionPipeline):
         """The components as a ``BaseModel``, whose ``unet`` may be an apprentice."""
         return BaseModel(self.unet, self.text_encoder, self.tokenizer, self.scheduler, self.vae)
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> SuTIPipeline:
+        """Load a folder as diffusers does, but every component in float32 unless ``dtype`` says otherwise.
+
+        Shipped folders hold float16. Without a ``dtype`` the libraries behind the components disagree: the text encoder
+        would stay in float16 and the UNet become float32, which cannot be called.
+        """
+        if not kwargs.keys() & {"dtype", "torch_dtype"}:
+            kwargs["dtype"] = torch.float32
+        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+
     def save_pretrained(
         self, save_directory: str | Path, *args: Any, provenance: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,18 @@ def test_an_apprentice_is_shipped_in_half_precision(tmp_path):
         for pipe in (trained, loaded)
     ]  # fmt: skip
     assert np.abs(drawn[0] - drawn[1]).max() <= 3  # rounding of weights to half precision
+
+
+def test_the_readmes_python_runs_with_the_shipped_apprentice(tmp_path):
+    """As it is printed, but for the pictures: the shipped folder holds float16 and is called in float32."""
+    readme = (ROOT / "README.md").read_text()
+    code = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "from_pretrained" in block)
+    call = code.replace('[(image, "a teapot"), ...]', "shown, num_inference_steps=2")
+    assert call != code, "the README's example has changed"
+    picture = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    names: dict[str, object] = {"shown": [(picture, "a teapot")]}
+    exec(call.replace('"resources/', f'"{ROOT}/resources/'), names)
+    assert names["picture"].size == (32, 32)
+    assert names["pipe"].text_encoder.dtype == names["pipe"].unet.dtype == torch.float32
+    half = SuTIPipeline.from_pretrained(ROOT / "resources/models/apprentice", dtype=torch.float16)
+    assert half.text_encoder.dtype == half.unet.dtype == torch.float16
