@@ -28,6 +28,8 @@ rule prepare_benchmark:
             "evaluation.prompts",
             "evaluation.subjects",
             "evaluation.prompts_per_subject",
+            "evaluation.main_subjects",
+            *(["evaluation.ablation_prompts_per_subject"] if CONFIG.evaluation.main_subjects else []),
             "evaluation.images_per_prompt",
             "evaluation.demonstrations",
             "evaluation.demonstration_spread",

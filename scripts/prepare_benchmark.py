@@ -22,6 +22,14 @@ from suti.io.shards import encode_png, write_shard
 
 def load(settings: Settings) -> benchmark.Benchmark:
     """The benchmark that the settings name."""
+    main = settings["evaluation.main_subjects"]
+    if main is None:
+        return whole(settings)
+    return benchmark.thinned(whole(settings), main, settings["evaluation.ablation_prompts_per_subject"])
+
+
+def whole(settings: Settings) -> benchmark.Benchmark:
+    """All prompts of all its subjects."""
     source = settings["evaluation.benchmark"]
     subjects, prompts = settings["evaluation.subjects"], settings["evaluation.prompts_per_subject"]
     if source == "world":

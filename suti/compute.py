@@ -44,6 +44,26 @@ def autocast(compute: Compute, device: torch.device) -> AbstractContextManager[N
 
 
 @contextmanager
+def deterministic_backward(device: torch.device) -> Iterator[None]:
+    """Backward passes inside give equal bits for equal inputs on a GPU too, that of attention included.
+
+    ``prepare`` asks for such kernels everywhere but lets operations without one pass. Attention has both kinds, and
+    takes the faster one unless the other is insisted upon.
+
+    Raises:
+        RuntimeError: from inside, an operation has no deterministic gradient; it is named.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+@contextmanager
 def compiled(network: torch.nn.Module, compute: Compute) -> Iterator[None]:
     """Calls of a network go through ``torch.compile``, if the configuration asks for it; as before on leaving.
 

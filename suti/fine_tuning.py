@@ -17,7 +17,7 @@ from diffusers import UNet2DConditionModel
 from peft import LoraConfig
 from transformers import Adafactor
 
-from suti.compute import autocast
+from suti.compute import autocast, deterministic_backward
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
 from suti.models.base import BaseModel
@@ -149,7 +149,8 @@ def fine_tune(
                     lambda x, t, text=text: base.unet(x, t, text, return_dict=False)[0],
                     base.scheduler, x_start, noise, timesteps,
                 ).mean()  # fmt: skip
-        loss.backward()
+        with deterministic_backward(device):
+            loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if step >= settings.steps - max(1, settings.steps // 10):

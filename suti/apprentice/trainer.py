@@ -15,7 +15,7 @@ from diffusers.training_utils import EMAModel
 from suti.adafactor import BankedAdafactor
 from suti.apprentice.checkpoints import read_state, write_state
 from suti.apprentice.data import Batch
-from suti.compute import autocast
+from suti.compute import autocast, deterministic_backward
 from suti.config.schema import Apprentice, Compute
 from suti.diffusion.losses import denoising_loss
 from suti.models.apprentice_unet import ApprenticeUNet
@@ -144,7 +144,8 @@ class Trainer:
                     text, texts = self.encode(part.prompts), self.encode(part.texts)
                     loss = self._loss(part, text, texts, noise[rows].to(device), timesteps[rows].to(device))
                 # Gradients are averaged over processes, so each weighs its part by the number of them.
-                self.accelerator.backward(loss * (share * self.accelerator.num_processes))
+                with deterministic_backward(device):
+                    self.accelerator.backward(loss * (share * self.accelerator.num_processes))
             value += loss.detach().float() * share
         value = self.accelerator.reduce(value, "sum").item()
         if not math.isfinite(value):

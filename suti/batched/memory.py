@@ -20,7 +20,7 @@ ROWS = {"cpu": 64, "cuda": 1024}  # rows of a forward pass beyond which an exper
 EXPERTS = {"cpu": 32, "cuda": 256}  # nor beyond so many experts, for a killed group is trained anew
 SHARE = 0.4  # of free memory: another job may start beside this one
 ORDERED = 0.8  # of free memory, where the number of experts is an order
-OVERHEAD = 1.5  # of backward's own tensors over those that forward saves
+OVERHEAD = {"cpu": 1.5, "cuda": 1.1}  # of backward's own tensors over those that forward saves, as was measured
 BYTES_A_NUMBER = 16  # master, rounded copy, gradient, and what the optimiser holds while it moves them
 
 
@@ -68,7 +68,7 @@ def fit_machine(
     for size in sizes:
         held = first + (size - 1) * further
         if experts == "auto":
-            kind = base.device.type if base.device.type in ROWS else "cpu"
+            kind = _kind(base.device)
             most = min(EXPERTS[kind], max(1, ROWS[kind] // size))
             if (count := min(most, int(SHARE * free / held))) > 0:
                 return Fit(count, size)
@@ -149,4 +149,8 @@ def _saved(base: BaseModel, settings: FineTuning, compute: Compute, like: Traini
         out = base.unet(x, timesteps, text, return_dict=False)[0]
         numbers = sum(bank.master.numel() for bank in parameters.banks)
         del out
-    return OVERHEAD * sum(storages.values()) + BYTES_A_NUMBER * numbers
+    return OVERHEAD[_kind(base.device)] * sum(storages.values()) + BYTES_A_NUMBER * numbers
+
+
+def _kind(device: torch.device) -> str:
+    return device.type if device.type in ROWS else "cpu"

@@ -18,7 +18,7 @@ from suti.batched.draws import drawn_steps, step_draws
 from suti.batched.frozen_norms import fast_frozen_norms
 from suti.batched.parameters import StackedParameters
 from suti.batched.weights import stacked_weights
-from suti.compute import autocast, precision
+from suti.compute import autocast, deterministic_backward, precision
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
 from suti.fine_tuning import FineTuning, TrainingSet
@@ -88,7 +88,8 @@ def train_experts(
                     lambda x, t, c=condition: base.unet(x, t, c, return_dict=False)[0],
                     base.scheduler, x_start[pick], noise, timesteps,
                 ).view(count, -1).sum(1) / rows  # fmt: skip
-            losses.sum().backward()
+            with deterministic_backward(device):
+                losses.sum().backward()
             step += losses.detach()
         optimizer.step()
         history.append(step)

@@ -353,6 +353,7 @@ class Evaluation(Section):
     path: str = Field("", description="the clone's `dataset` folder, or the folder of subject folders (unused for world)")
     prompts: str = Field("", description="CSV with columns subject, class, prompt, for the benchmark csv (`suti prompts` writes such files)")
     subjects: Positive = Field(30, description="benchmark subjects used, in order")
+    main_subjects: Positive | None = Field(None, description="of these, how many are asked all of prompts_per_subject, the first ones; the others are asked the curves' ablation_prompts_per_subject only, which makes the curves' intervals narrow at little cost; null: all")
     baseline_subjects: Positive | None = Field(None, description="of these, how many baselines.systems draw, the first ones; null: all")
     prompts_per_subject: Positive = Field(10, description="prompts a subject for base, SuTI and real images, spread evenly over the templates")
     ablation_prompts_per_subject: Positive = Field(4, description="prompts a subject for the lambda and demonstration curves")

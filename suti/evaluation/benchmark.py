@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,34 @@ def first_prompts(prompts: pd.DataFrame, n: int) -> pd.DataFrame:
     templates = prompts[~prompts["skill"].isin(SHOWN_ONLY)]
     chosen = templates.groupby("subject_id", sort=False).head(n)
     return prompts if len(chosen) == len(templates) else chosen
+
+
+def thinned(benchmark: Benchmark, main_subjects: int, n: int) -> Benchmark:
+    """A benchmark whose subjects behind the first ``main_subjects`` are asked their first n prompts only.
+
+    Real pictures of prompts that are asked no more go too; photos, which belong to no prompt, stay.
+    """
+    main = {row["subject_id"] for row in benchmark.subjects[:main_subjects]}
+    asked: dict[str, list[str]] = {}
+    dropped = set()
+    for row in benchmark.prompts:
+        subject, prompt = row["subject_id"], row["prompt_id"]
+        kept = asked.setdefault(subject, [])
+        if subject in main or (row["skill"] not in SHOWN_ONLY and len(kept) < n):
+            kept.append(prompt)
+        else:
+            dropped.add((subject, prompt))
+
+    def stays(row: Mapping[str, Any]) -> bool:
+        return (row["subject_id"], row["prompt_id"]) not in dropped
+
+    targets = [row for row in benchmark.targets if stays(row)]
+    return replace(
+        benchmark,
+        prompts=[row for row in benchmark.prompts if stays(row)],
+        targets=targets,
+        target_images={row["sample_id"]: benchmark.target_images[row["sample_id"]] for row in targets},
+    )
 
 
 def skill_of(template: str) -> str:
