@@ -17,9 +17,9 @@ DECAY, EPSILON, CLIP = -0.8, 1e-30, 1.0  # transformers' defaults
 BANK = 1 << 20  # numbers moved together: a GPU is busy with them, and copies of them are small
 
 
-def decay_at(step: int) -> float:
-    """Decay of the second moments at a step, counted from 1 (section 7.2 of arXiv 1804.04235)."""
-    return 1.0 - math.pow(step, DECAY)
+def share_at(step: int) -> float:
+    """Share of a step's gradient in the second moments, steps counted from 1 (section 7.2 of arXiv 1804.04235)."""
+    return math.pow(step, DECAY)
 
 
 def second_moments(like: torch.Tensor, lead: int) -> list[torch.Tensor]:
@@ -30,13 +30,14 @@ def second_moments(like: torch.Tensor, lead: int) -> list[torch.Tensor]:
 
 
 def clipped_update(
-    gradient: torch.Tensor, moments: Sequence[torch.Tensor], decay: float, lead: int
+    gradient: torch.Tensor, moments: Sequence[torch.Tensor], share: float | torch.Tensor, lead: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a step moves slices by at rate 1, and the factor that clips each slice by its own root mean square.
 
     Args:
         gradient: ``(*lead dims, *shape)`` float32; every index of the first ``lead`` dimensions is a slice of its own.
         moments: of ``second_moments``, moved in place. They are factored over a slice's last two dimensions.
+        share: of this gradient in the moments, ``share_at`` of the step; a scalar tensor where steps are recorded.
         lead: number of leading dimensions.
 
     Returns:
@@ -45,13 +46,13 @@ def clipped_update(
     square = gradient * gradient
     if len(moments) == 2:
         row, column = moments
-        row.mul_(decay).add_(square.mean(-1).add_(EPSILON), alpha=1 - decay)
-        column.mul_(decay).add_(square.mean(-2).add_(EPSILON), alpha=1 - decay)
+        row.lerp_(square.mean(-1).add_(EPSILON), share)
+        column.lerp_(square.mean(-2).add_(EPSILON), share)
         update = gradient * (row / row.mean(-1, keepdim=True)).rsqrt_().unsqueeze(-1)
         update.mul_(column.rsqrt().unsqueeze(-2))
     else:
         (moment,) = moments
-        moment.mul_(decay).add_(square.add_(EPSILON), alpha=1 - decay)
+        moment.lerp_(square.add_(EPSILON), share)
         update = gradient * moment.rsqrt()
     inner = tuple(range(lead, update.ndim))
     root_mean_square = torch.linalg.vector_norm(update, dim=inner, keepdim=True) / math.prod(update.shape[lead:]) ** 0.5
@@ -92,7 +93,7 @@ class BankedAdafactor(torch.optim.Optimizer):
                 state["average"] = torch.zeros_like(gradient)
         state["step"] += 1
         moments = [state[name] for name in ("row", "column") if name in state]
-        update, factor = clipped_update(gradient, moments, decay_at(state["step"]), 1)
+        update, factor = clipped_update(gradient, moments, share_at(state["step"]), 1)
         update.mul_(factor).mul_(rate)
         if momentum:
             update = state["average"].mul_(momentum).add_(update, alpha=1 - momentum)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from suti.adafactor import clipped_update, decay_at, second_moments
+from suti.adafactor import clipped_update, second_moments
 from suti.batched.parameters import Bank, StackedParameters
 
 CHUNK = 1 << 17  # numbers worked on at a time: a step makes a dozen passes over them, which should find them in cache
@@ -26,25 +26,27 @@ class StackedAdafactor:
     """
 
     def __init__(self, parameters: StackedParameters, learning_rate: float) -> None:
-        self.parameters, self.learning_rate, self.steps = parameters, learning_rate, 0
+        self.parameters, self.learning_rate = parameters, learning_rate
         self._moments = [second_moments(bank.master, 2) for bank in parameters.banks]
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Take the gradients, move the masters, round them for the forward pass, and empty the gradients."""
-        self.steps += 1
-        decay = decay_at(self.steps)
+    def step(self, share: float | torch.Tensor) -> None:
+        """Take the gradients, move the masters, round them for the forward pass, and empty the gradients.
+
+        Args:
+            share: ``suti.adafactor.share_at`` of the step; who records steps hands it in from outside, as a tensor.
+        """
         for bank, moments in zip(self.parameters.banks, self._moments, strict=True):
             numbers = CHUNK if bank.master.device.type == "cpu" else CHUNK_ON_GPU
             size = max(1, numbers // bank.master[0].numel())
             for start in range(0, len(bank.master), size):
                 part = slice(start, start + size)
                 self._move(
-                    Bank(bank.master[part], bank.working[part], bank.gradient[part]), [m[part] for m in moments], decay
+                    Bank(bank.master[part], bank.working[part], bank.gradient[part]), [m[part] for m in moments], share
                 )
 
-    def _move(self, bank: Bank, moments: list[torch.Tensor], decay: float) -> None:
-        update, factor = clipped_update(bank.gradient.float(), moments, decay, 2)
+    def _move(self, bank: Bank, moments: list[torch.Tensor], share: float | torch.Tensor) -> None:
+        update, factor = clipped_update(bank.gradient.float(), moments, share, 2)
         bank.master.addcmul_(update, factor, value=-self.learning_rate)
         bank.refresh()
         bank.gradient.zero_()

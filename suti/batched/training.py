@@ -12,10 +12,12 @@ from contextlib import contextmanager
 
 import torch
 
+from suti.adafactor import share_at
 from suti.batched.adafactor import StackedAdafactor
 from suti.batched.adapters import stacked_adapters
 from suti.batched.draws import drawn_steps, step_draws
 from suti.batched.frozen_norms import fast_frozen_norms
+from suti.batched.graphs import RepeatedStep
 from suti.batched.parameters import StackedParameters
 from suti.batched.weights import stacked_weights
 from suti.compute import autocast, deterministic_backward, precision
@@ -74,13 +76,11 @@ def train_experts(
     sizes, shape = [len(s.x_start) for s in subjects], x_start.shape[1:]
     total = base.scheduler.config.num_train_timesteps
     optimizer = StackedAdafactor(parameters, settings.learning_rate)
-    history = []
-    base.unet.train()
-    for drawn in drawn_steps(
-        lambda pinned: step_draws(generators, sizes, rows, shape, total, pinned), settings.steps, device
-    ):
-        step = torch.zeros(count, device=device)
-        for part in zip(*(tensor.split(micro_batch or rows, 1) for tensor in drawn), strict=True):
+
+    def step(picks: torch.Tensor, noises: torch.Tensor, times: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+        """Move all experts by one step; ``(K,)`` losses."""
+        value = torch.zeros(count, device=device)
+        for part in zip(*(tensor.split(micro_batch or rows, 1) for tensor in (picks, noises, times)), strict=True):
             pick, noise, timesteps = (tensor.flatten(0, 1) for tensor in part)
             condition = text[pick]
             with autocast(compute, device):
@@ -90,9 +90,18 @@ def train_experts(
                 ).view(count, -1).sum(1) / rows  # fmt: skip
             with deterministic_backward(device):
                 losses.sum().backward()
-            step += losses.detach()
-        optimizer.step()
-        history.append(step)
+            value += losses.detach()
+        optimizer.step(share)
+        return value
+
+    repeated = RepeatedStep(step, device, 0 if compute.compile else settings.steps)
+    draws = drawn_steps(
+        lambda pinned: step_draws(generators, sizes, rows, shape, total, pinned), settings.steps, device
+    )
+    history = []
+    base.unet.train()
+    for number, drawn in enumerate(draws, start=1):
+        history.append(repeated(*drawn, torch.tensor(share_at(number)).to(device, non_blocking=True)))
     base.unet.eval()
     return _summary(torch.stack(history), parameters.finite())
 

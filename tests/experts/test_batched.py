@@ -9,6 +9,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from peft import LoraConfig, inject_adapter_in_model
 
+from suti.adafactor import share_at
 from suti.batched.adafactor import StackedAdafactor
 from suti.batched.adapters import stacked_adapters
 from suti.batched.keeping import is_kept, save_expert
@@ -116,7 +117,7 @@ def test_adafactor_is_that_of_transformers_slice_by_slice(shape):
             (parameters.leaves[name] * gradient).sum().backward()
             for k in range(experts):
                 lone[name][k].grad = gradient[k].clone()
-        ours.step()
+        ours.step(share_at(step + 1))
         for optimizer in theirs:
             optimizer.step()
         for name in shapes:
