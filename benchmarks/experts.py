@@ -1,7 +1,7 @@
 """Experts an hour: K at once against one after another, same base, steps, rows, optimiser and precision.
 
     python benchmarks/experts.py [--shape base | sd15] [--method lora | full] [--rows 1 4] [--experts 1 4 16 32]
-        [--vmap 4] [--pairs N] [--steps N] [--size N] [--compile] [--profile]
+        [--vmap 4] [--pairs N] [--steps N] [--plain-steps N] [--size N] [--compile] [--profile]
 
 The plain side is the loop that diffusers' DreamBooth and DreamBooth-LoRA examples run for each subject: all weights or
 a peft adapter, transformers' Adafactor, a forward and a backward pass a step; text is encoded beforehand on both sides.
@@ -28,7 +28,7 @@ import copy
 import math
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -222,13 +222,15 @@ class Comparison:
 
     def run(self, side: str, count: int, settings: FineTuning) -> tuple[float, float]:
         """One call of a side: seconds before the first step, and of the steps."""
-        make = {"plain": plain, "vmap": mapped, "ours": ours}[side]
         with ExitStack() as stack:
-            base = self.ours if side == "ours" else self.base
-            side_of: list[Train] = []
-            enter = make(base, self.data[:count], settings, self.compute)
-            before = seconds(lambda: side_of.append(stack.enter_context(enter)))
-            return before, seconds(side_of[0])
+            entered: list[Train] = []
+            before = seconds(lambda: entered.append(stack.enter_context(self.entered(side, count, settings))))
+            return before, seconds(entered[0])
+
+    def entered(self, side: str, count: int, settings: FineTuning) -> AbstractContextManager[Train]:
+        """A side set up; inside, all its steps can be run."""
+        make = {"plain": plain, "vmap": mapped, "ours": ours}[side]
+        return make(self.ours if side == "ours" else self.base, self.data[:count], settings, self.compute)
 
     def measure(self, side: str, count: int, settings: FineTuning, flops: float, pairs: int) -> Measured:
         """Compare a side with the plain loop; prints all that is known."""
@@ -241,14 +243,15 @@ class Comparison:
             torch.cuda.empty_cache()
             return Measured((0.0,), math.inf)
         megabytes, ratios, times, starts = memory(), [], [], []
+        few = replace(settings, steps=self.args.plain_steps)
         for number in range(pairs):
-            order = [("plain", 1), (side, count)]
-            taken = [self.run(*which, settings) for which in (order if number % 2 else order[::-1])]
+            order = [("plain", 1, few), (side, count, settings)]
+            taken = [self.run(*which) for which in (order if number % 2 else order[::-1])]
             (_, lone), (start, group) = taken if number % 2 else taken[::-1]
-            ratios.append(lone * count / group)
-            times.append(group / count)
+            times.append(group / count / settings.steps)
+            ratios.append(lone / few.steps / times[-1])
             starts.append(start / count)
-        steps, each = Experts().steps, statistics.median(times) / settings.steps
+        steps, each = Experts().steps, statistics.median(times)
         print(
             line(f"{name}, {count} at once: plain over this", ratios),
             f"| {1e3 * each:.3g} ms an expert-step, {1e3 * statistics.median(starts):.3g} ms before the first,"
@@ -288,7 +291,7 @@ class Comparison:
                 )
                 least = calls * flops / (self.fast * 1e9) / 60
                 print(f"{rows} images a step: this will take more than {least:.1f} minutes on a CPU", flush=True)
-            self.run("plain", 1, settings)
+            self.run("plain", 1, replace(settings, steps=self.args.plain_steps))
             known = {
                 count: self.measure("ours", count, settings, flops, self.args.pairs) for count in self.args.experts
             }
@@ -298,11 +301,10 @@ class Comparison:
             for count in self.args.vmap if method == "lora" else []:
                 self.measure("vmap", count, settings, flops, min(3, self.args.pairs))
             if self.args.profile:
-                for side, count in (("plain", 1), ("ours", self.args.experts[-1])):
+                for side, count, few in (("plain", 1, 4), ("ours", self.args.experts[-1], 12)):
                     print(f"{rows} images a step, {side}, {count} at once: operators by their own time")
-                    print(
-                        breakdown(lambda s=side, c=count, f=settings: self.run(s, c, f), self.base.device), flush=True
-                    )
+                    with self.entered(side, count, replace(settings, steps=few)) as train:
+                        print(breakdown(train, self.base.device), flush=True)
         return best
 
 
@@ -315,7 +317,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 4], help="images an expert and step")
     parser.add_argument("--experts", type=int, nargs="+", help="experts at once (CPU 1 4 16 32, GPU 1 16 64 256)")
     parser.add_argument("--pairs", type=int, default=5, help="pairs of calls for each number")
-    parser.add_argument("--steps", type=int, default=10, help="optimiser steps of a call")
+    parser.add_argument("--steps", type=int, help="optimiser steps of a call (CPU 10; GPU experts.steps' default)")
+    parser.add_argument("--plain-steps", type=int, help="of a call of the plain loop (as --steps; GPU 5)")
     parser.add_argument("--vmap", type=int, nargs="*", help="experts at once under vmap; none: leave it out")
     parser.add_argument("--compile", action="store_true", help="torch.compile our side")
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
@@ -326,6 +329,10 @@ def main() -> None:
     device = prepare(compute)
     if args.experts is None:
         args.experts = [1, 4, 16, 32] if device.type == "cpu" else [1, 16, 64, 256]
+    if args.steps is None:
+        args.steps = 10 if device.type == "cpu" else Experts().steps
+    if args.plain_steps is None:
+        args.plain_steps = args.steps if device.type == "cpu" else min(5, args.steps)
     if args.vmap is None:
         args.vmap = [4 if device.type == "cpu" else 16] if args.shape == "base" else []
     base = load(args.shape, args.base, args.size).to(device)
@@ -337,7 +344,7 @@ def main() -> None:
         if args.method is None and args.shape == "base":
             settings = run.settings("full", Experts().batch_size)
             flops = step_flops(base, run.data, settings, compute)
-            run.run("plain", 1, settings)
+            run.run("plain", 1, replace(settings, steps=args.plain_steps))
             run.measure("ours", FULL, settings, flops, min(3, args.pairs))
     rows = Experts().batch_size
     print(line("RATIO", list(best[rows if rows in best else args.rows[-1]].ratios)))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from suti.compute import precision
@@ -74,8 +75,11 @@ def breakdown(call: Callable[[], object], device: torch.device, count: int = 12)
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
     with profile(activities=activities) as run:
         wall = seconds(call)
-    if device.type == "cuda":
-        rows = [(row.key, row.self_device_time_total, row.count) for row in run.key_averages()]
+    if device.type == "cuda":  # the kernels alone: operators count their kernels' time again
+        kernels = [
+            row for row in run.key_averages() if row.device_type == DeviceType.CUDA and not row.is_user_annotation
+        ]
+        rows = [(row.key, row.self_device_time_total, row.count) for row in kernels]
     else:
         rows = [(row.key, row.self_cpu_time_total, row.count) for row in run.key_averages()]
     rows = sorted((row for row in rows if row[1] > 0), key=lambda row: -row[1])
