@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from suti.batched.training import stacked_unet, train_experts
+from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
 from suti.seeds import torch_generator
@@ -36,7 +37,7 @@ def alone(base, number: int, settings: FineTuning, compute: Compute = FP32) -> t
     """Prediction and loss of an expert trained by the plain loop."""
     with subject_unet(base, settings) as (unet, parameters):
         loss = fine_tune(base, parameters, subject(base, number), settings, compute, (0, "expert", str(number)))
-        with torch.no_grad():
+        with torch.no_grad(), autocast(compute, base.device):
             return unet(*probe(base)).sample, loss
 
 
@@ -48,7 +49,7 @@ def together(base, numbers, settings: FineTuning, data=None, micro_batch=None, c
         losses = train_experts(base, parameters, data, generators, settings, compute, micro_batch)
         x, timesteps, text = probe(base)
         count = len(numbers)
-        with torch.no_grad():
+        with torch.no_grad(), autocast(compute, base.device):
             out = base.unet(x.repeat(count, 1, 1, 1), timesteps.repeat(count), text.repeat(count, 1, 1)).sample
         return out.float().chunk(count), losses, [parameters.of_expert(k) for k in range(count)]
 
