@@ -32,16 +32,18 @@ def no_tf32(monkeypatch):
 
 @pytest.mark.parametrize(("kind", "method"), CASES)
 @pytest.mark.parametrize("steps", [3, WARM_UP + WORTH + 2], ids=["as written", "recorded"])
-@pytest.mark.parametrize(("compute", "tolerance"), [(FP32, 1e-3), (BF16, 0.1)], ids=["fp32", "bf16"])
-def test_each_of_many_is_what_it_is_alone(kind, method, steps, compute, tolerance):
-    base, settings = tiny_base(kind).to(prepare(compute)), tuning(method, steps=steps, rate=3e-3)
+@pytest.mark.parametrize(("compute", "share"), [(FP32, 0.01), (BF16, 0.25)], ids=["fp32", "bf16"])
+def test_each_of_many_is_what_it_is_alone(kind, method, steps, compute, share):
+    """Differences are a share of what the training changed: rounding to bfloat16 moves a tiny base much."""
+    base = tiny_base(kind).to(prepare(compute))
+    settings = tuning(method, steps=steps, rate=1e-2 if method == "lora" else 3e-3)
     plain = base.unet(*probe(base)).sample
     out, losses, weights = together(base, [0, 1, 2], settings, compute=compute)
     for number in (0, 1, 2):
         wanted, loss = alone(base, number, settings, compute)
-        assert (wanted - plain).norm() > 3 * tolerance * wanted.norm(), "training changed next to nothing"
-        assert (out[number] - wanted).norm() < tolerance * wanted.norm()
-        assert losses[number] == pytest.approx(loss, rel=tolerance / 3)
+        assert (wanted - plain).norm() > 0.1 * plain.norm(), "training changed next to nothing"
+        assert (out[number] - wanted).norm() < share * (wanted - plain).norm()
+        assert losses[number] == pytest.approx(loss, rel=share / 5)
     _, again, found = together(base, [0, 1, 2], settings, compute=compute)
     assert again == losses and all(map(same, found, weights)), "the same training gave other bits"
 
