@@ -64,8 +64,22 @@ def _parse(path: Path) -> tuple[str, tuple[tuple[int, str], ...]]:
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    text = ast.dump(tree, annotate_fields=False, include_attributes=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest(), tuple(sorted(imports))
+    return hashlib.blake2b(_normal(tree).encode(), digest_size=16).hexdigest(), tuple(sorted(imports))
+
+
+def _normal(node: object) -> str:
+    """Text of a syntax tree that is the same in every version of Python: fields that are empty are left out.
+
+    New versions add fields (3.12: ``type_params``), and ``ast.dump`` shows them its own way in each.
+    """
+    if isinstance(node, list):
+        return f"[{','.join(map(_normal, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ((name, getattr(node, name, None)) for name in node._fields)
+    shown = (f"{name}={_normal(value)}" for name, value in fields if value not in (None, []))
+    kept = "None" if isinstance(node, ast.Constant) and node.value is None else ""
+    return f"{type(node).__name__}({','.join(shown)}{kept})"
 
 
 def _collect(node: ast.AST, imports: set[tuple[int, str]]) -> None:

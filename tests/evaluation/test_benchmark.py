@@ -144,3 +144,29 @@ def test_spread_changes_the_demonstrations_alone():
     for name, pictures in gentle.references.items():
         assert all((a == b).all() for a, b in zip(pictures, wide.references[name], strict=True))
     assert all((wide.target_images[key] == image).all() for key, image in gentle.target_images.items())
+
+
+def test_subjects_behind_the_main_ones_are_asked_their_first_prompts_only():
+    whole = benchmark.from_world(0, 3, 5, 2, 2)
+    found = benchmark.thinned(whole, 1, 2)
+    asked = lambda b, s: [r["prompt_id"] for r in b.prompts if r["subject_id"] == s]  # noqa: E731
+    first, *others = (row["subject_id"] for row in whole.subjects)
+    assert asked(found, first) == asked(whole, first) and {"c1", "a1"} < set(asked(found, first))
+    for subject in others:
+        assert asked(found, subject) == asked(whole, subject)[:2]
+    pairs = [(r["subject_id"], r["prompt_id"]) for r in found.prompts]
+    assert [(r["subject_id"], r["prompt_id"]) for r in found.targets] == [pair for pair in pairs for _ in range(2)]
+    assert list(found.target_images) == [row["sample_id"] for row in found.targets]
+    assert found.subjects == whole.subjects and found.demonstration_images is whole.demonstration_images
+    # the curves' prompts of a main subject are those that the others are asked too
+    curves = benchmark.first_prompts(pd.DataFrame(found.prompts), 2)
+    assert curves.groupby("subject_id").size().tolist() == [2, 2, 2]
+
+
+def test_photos_stay_when_their_subject_is_asked_less(tmp_path):
+    for name in ("dog_1", "vase"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (20, 20), "red").save(tmp_path / name / "1.png")
+    whole = benchmark.folders(tmp_path, 2, 6, 10_000)
+    found = benchmark.thinned(whole, 1, 2)
+    assert len(whole.prompts) == 12 and len(found.prompts) == 8 and found.targets == whole.targets

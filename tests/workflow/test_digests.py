@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,14 @@ def tree(tmp_path: Path) -> Path:
 def digest(tree: Path) -> str:
     digests._parse.cache_clear()
     return digests.code_digest("scripts/x.py", tree)
+
+
+def test_a_digest_is_the_same_in_every_version_of_python() -> None:
+    tree = ast.parse("def f(x=None):\n    return [x, None, '']")
+    assert digests._normal(tree) == (
+        "Module(body=[FunctionDef(name='f',args=arguments(args=[arg(arg='x')],defaults=[Constant(None)]),"
+        "body=[Return(value=List(elts=[Name(id='x',ctx=Load()),Constant(None),Constant(value='')],ctx=Load()))])])"
+    )
 
 
 def test_sources_are_the_imports_at_any_depth(tree: Path) -> None:
