@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from suti import tables
 from suti.apprentice import Subject, Trainer, new_apprentice, train_apprentice
@@ -42,6 +43,23 @@ def trainer(kind: str = "pixel", compute: Compute = FP32, **changes) -> Trainer:
 def run(checkpoints: Path, monitor=None, **changes):
     read = PICTURES.__getitem__
     return train_apprentice(trainer(**changes), SUBJECTS, read, read, checkpoints, monitor)
+
+
+def killed_and_resumed(checkpoints: Path, monkeypatch, **changes):
+    """``run`` again after one that was killed behind the checkpoint of its second step."""
+    step = Trainer.train_step
+
+    def dies(self, batch):
+        if self.step == 2:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run(checkpoints, **changes)
+    assert [p.name for p in checkpoints.iterdir()] == ["step-00000002.safetensors"]
+    return run(checkpoints, **changes)
 
 
 def write_g(folder: Path) -> None:

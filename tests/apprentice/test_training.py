@@ -11,7 +11,7 @@ import torch
 from suti.apprentice import Subject, Trainer, by_class, dropped, hold_out, make_batch, train_apprentice
 from suti.apprentice.data import Batch
 from suti.apprentice.stream import BatchesAhead
-from tests.small_g import PICTURES, SETTINGS, SUBJECTS, run, trainer
+from tests.small_g import PICTURES, SETTINGS, SUBJECTS, killed_and_resumed, run, trainer
 
 READ = PICTURES.__getitem__
 
@@ -152,20 +152,7 @@ def test_how_it_computes_changes_no_weight(tmp_path, changes):
 
 
 def test_a_killed_run_ends_with_the_same_weights(tmp_path, monkeypatch):
-    whole = run(tmp_path / "a")
-    step = Trainer.train_step
-
-    def dies(self, batch):
-        if self.step == 2:  # after the checkpoint of the second step
-            raise KeyboardInterrupt
-        return step(self, batch)
-
-    monkeypatch.setattr(Trainer, "train_step", dies)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "b")
-    assert [p.name for p in (tmp_path / "b").iterdir()] == ["step-00000002.safetensors"]
-    monkeypatch.undo()
-    same(whole, run(tmp_path / "b"))
+    same(run(tmp_path / "a"), killed_and_resumed(tmp_path / "b", monkeypatch))
 
 
 @pytest.mark.parametrize("kind", ["pixel", "latent", "if"])
