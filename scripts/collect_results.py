@@ -87,9 +87,8 @@ def main() -> None:
                 folder / "summary.md", summary(metrics, timing, {run: rows[run] for run in rows if run in metrics})
             )
         trained = {
-            path.parent.name: {key: record[key] for key in ("code_version", "hardware", "seconds")}
+            path.parent.name: {key: read_json(path)[key] for key in ("code_version", "hardware", "seconds")}
             for path in sorted(args.results.glob("apprentice/*/provenance.json"))
-            if (record := read_json(path))
         }
         record = provenance(
             config.model_dump(mode="json"), args.seconds, seed=config.seed, files=len(found), apprentices=trained

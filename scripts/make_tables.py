@@ -11,6 +11,7 @@ from suti.arguments import parser
 from suti.evaluation.bootstrap import by_run
 from suti.figures import tables as paper
 from suti.figures.style import save, save_csv
+from suti.figures.table_layout import draw, to_latex
 from suti.io.atomic import read_json, write_text
 
 
@@ -45,8 +46,8 @@ def main() -> None:
         without = args.suti_run.rpartition("-k")[0] + "-k0"
         table = paper.differences(runs, args.suti_run, without, bootstrap, seed)
     save_csv(table.frame, args.csv)
-    write_text(args.tex, paper.to_latex(table))
-    save(paper.draw(table), args.png)
+    write_text(args.tex, to_latex(table))
+    save(draw(table), args.png)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from suti.evaluation import published
-from suti.figures import curves, grids, histogram, samples, style, tables
+from suti.figures import curves, grids, histogram, samples, style, table_layout, tables
 from suti.seeds import generator
 
 SUTI = "suti-q0.4-k4"
@@ -101,7 +101,7 @@ def test_protocols_stand_beside_the_numbers(runs):
     ("count", "text"), [(0, "0"), (768, "768 B"), (4_553_784, "4.55 MB"), (1_719_041_928, "1.72 GB")]
 )
 def test_space_is_readable(count, text):
-    assert tables.size(count) == text
+    assert table_layout.size(count) == text
 
 
 def test_table3_and_differences_use_what_the_systems_share(runs):
@@ -122,14 +122,14 @@ def test_no_probe_leaves_tables_2_and_3_to_the_paper(runs):
 
 def test_latex_and_cells(runs):
     table = tables.differences(runs, SUTI, "suti-q0.4-k0", 50, 0)
-    text = tables.to_latex(table)
+    text = table_layout.to_latex(table)
     assert r"\toprule" in text and r"\bottomrule" in text and "SuTI $-$ base" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert len({line.count("&") for line in rows}) == 1
     row = {"dino": 0.7412, "dino_low": -0.0001, "dino_high": 1.0, "published_subject": 0.9}
-    assert tables.cell(row, "dino", True) == ".741 [.000, 1.000]"
-    assert tables.cell(row, "published_subject", False) == ".90"
-    assert tables.cell({"dino": None}, "dino", True) == ""
+    assert table_layout.cell(row, "dino", True) == ".741 [.000, 1.000]"
+    assert table_layout.cell(row, "published_subject", False) == ".90"
+    assert table_layout.cell({"dino": None}, "dino", True) == ""
 
 
 def reports() -> list[dict]:

@@ -32,7 +32,7 @@ MODULES = (
     "suti.models.pipeline",
     "suti.models.probe",
     "suti.figures.samples",
-    "suti.figures.tables",
+    "suti.figures.table_layout",
     "open_clip",
     "matplotlib.pyplot",
 )
