@@ -38,11 +38,11 @@ from peft import LoraConfig
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Adafactor
 
-from suti.batched.memory import EXPERTS, expert_memory, fit_machine
-from suti.batched.training import stacked_unet, train_experts
 from suti.compute import autocast, compiled, precision, prepare
 from suti.config.schema import Compute, Experts
-from suti.fine_tuning import FineTuning, TrainingSet, subject_unet, trained_layers
+from suti.experts.batched.memory import EXPERTS, expert_memory, fit_machine
+from suti.experts.batched.training import stacked_unet, train_experts
+from suti.experts.fine_tuning import FineTuning, TrainingSet, subject_unet, trained_layers
 from suti.models.base import BaseModel, load_base
 from suti.models.small_attention import use_small_map_attention
 from suti.seeds import torch_generator

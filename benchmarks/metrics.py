@@ -29,15 +29,15 @@ import torch
 from measure import line, seconds
 from PIL import Image
 
+from suti.benchmark import world as world
+from suti.benchmark.folders import Picture
 from suti.config.schema import Compute
 from suti.evaluation.cache import RACY_SECONDS
 from suti.evaluation.embedding import Embeddings
-from suti.evaluation.folders import Picture
 from suti.evaluation.protocols import Protocol
 from suti.evaluation.scoring import prepare, real_pictures, references_of, report, score
 from suti.models.encoders import load_image_encoder
 from suti.seeds import generator
-from suti.world import benchmark as world
 
 DINO = "transformers:resources/models/dino"
 CLIP = "open_clip:local-dir:resources/models/clip"

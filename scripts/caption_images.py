@@ -6,10 +6,10 @@ python scripts/caption_images.py --settings JSON --members MEMBERS.parquet --ima
 
 from __future__ import annotations
 
-from suti import tables
-from suti.arguments import parser
-from suti.captioning import caption_clusters
+from suti.cli.arguments import parser
+from suti.io import tables
 from suti.io.shards import decode_rgb, iterate_shard
+from suti.language.captioning import caption_clusters
 from suti.models.captioner import load_captioner
 
 

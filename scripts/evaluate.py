@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import torch
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.evaluation.evaluate import evaluate_run, summary
+from suti.io import tables
 from suti.io.atomic import write_json
 from suti.io.shard_index import LazyPictures, PicturesBySubject
 from suti.models.encoders import load_image_encoder, load_text_image_encoder
@@ -46,7 +46,7 @@ def main() -> None:
     probe_folder = settings["evaluation.probe"]
     probe = None
     if probe_folder:
-        from suti.models.probe import load_probe
+        from suti.small_models.probe_network import load_probe
 
         probe = load_probe(probe_folder, settings.compute)
     result = evaluate_run(

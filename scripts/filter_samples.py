@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
-from suti import tables
-from suti.arguments import parser, shard_paths
+from suti.cli.arguments import parser, shard_paths
 from suti.filtering import filtered_set
+from suti.io import tables
 from suti.io.atomic import write_json
 
 

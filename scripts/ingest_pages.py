@@ -11,8 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
+from suti.io import tables
 from suti.io.pages import read_pages
 from suti.io.shards import write_shard
 from suti.mining.ingest import ingest

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.io.atomic import atomic_path
 from suti.io.pages import read_obelics
 

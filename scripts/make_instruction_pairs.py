@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from suti import tables
-from suti.arguments import parser
 from suti.baselines.instruction_pairs import Wanted, draw_wanted, score, wanted_pairs
+from suti.cli.arguments import parser
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
-from suti.drawing import sampling_settings
+from suti.generation.files import sampling_settings
+from suti.io import tables
 from suti.io.shards import encode_png, read_images, write_shard
 from suti.language import lexicon
 from suti.models.base import load_base

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.evaluation.bootstrap import by_run
 from suti.figures import tables as paper
 from suti.figures.style import save, save_csv
 from suti.figures.table_layout import draw, to_latex
+from suti.io import tables
 from suti.io.atomic import read_json, write_text
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
+from suti.io import tables
 from suti.io.shard_index import ShardIndex
 from suti.mining.clusters import mine
 from suti.models.encoders import load_image_encoder

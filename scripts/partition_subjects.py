@@ -15,13 +15,13 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
+from suti.experts.partition import partition
+from suti.io import tables
 from suti.io.atomic import read_json
 from suti.io.shard_index import ShardIndex
 from suti.io.shards import write_shard
 from suti.mining.report import no_cluster_message
-from suti.partition import partition
 
 
 def main() -> None:

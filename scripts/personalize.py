@@ -14,8 +14,8 @@ from pathlib import Path
 
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
-from suti.drawing import drawing_parser, read_benchmark, sampling_settings, write_generations
-from suti.finished import draw_all
+from suti.generation.files import drawing_parser, read_benchmark, sampling_settings, write_generations
+from suti.generation.finished import draw_all
 from suti.models.base import load_base
 
 ROOT = Path(__file__).resolve().parent.parent

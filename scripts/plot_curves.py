@@ -8,11 +8,11 @@ CSV.
 
 from __future__ import annotations
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.evaluation.bootstrap import by_run
 from suti.figures import curves
 from suti.figures.style import save, save_csv
+from suti.io import tables
 from suti.io.atomic import read_json
 
 

@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from suti import tables
-from suti.arguments import parser, shard_paths
+from suti.cli.arguments import parser, shard_paths
 from suti.figures.histogram import delta_histogram, delta_table
 from suti.figures.style import save, save_csv
+from suti.io import tables
 from suti.io.atomic import read_json
 
 

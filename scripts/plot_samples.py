@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.figures import grids, samples
 from suti.figures.style import save_csv
+from suti.io import tables
 from suti.io.atomic import read_json
 from suti.io.shards import read_images
 

@@ -14,9 +14,10 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from suti import tables
-from suti.arguments import Settings, parser
-from suti.evaluation import benchmark
+from suti.benchmark import sources as benchmark
+from suti.cli.arguments import parser
+from suti.config.settings import Settings
+from suti.io import tables
 from suti.io.shards import encode_png, write_shard
 
 

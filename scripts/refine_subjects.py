@@ -6,8 +6,8 @@ python scripts/refine_subjects.py --settings JSON --captions CAPTIONS.parquet [-
 
 from __future__ import annotations
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
+from suti.io import tables
 from suti.io.atomic import write_json
 from suti.language.refine import refine_subjects
 from suti.language.writers import make_writer

@@ -12,8 +12,8 @@ from dataclasses import asdict
 
 from tqdm import tqdm
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
+from suti.io import tables
 from suti.io.shards import write_shard
 from suti.mining.ingest import part_of
 from suti.world.pages import PageTruth, world_pages

@@ -10,12 +10,12 @@ Claims that need a run which is not among the metrics are undecided; the reason 
 
 from __future__ import annotations
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.evaluation.bootstrap import by_run
 from suti.evaluation.claims import Evidence, judge
 from suti.figures.claims import VERDICT, draw, to_frame, to_markdown
 from suti.figures.style import save, save_csv
+from suti.io import tables
 from suti.io.atomic import read_json, write_json, write_text
 
 

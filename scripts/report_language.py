@@ -5,7 +5,7 @@ python scripts/report_language.py --subjects LOG.json... --prompts LOG.json... -
 
 from __future__ import annotations
 
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.io.atomic import read_json, write_json
 from suti.language.schema import add_logs
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.figures.similarity import save_figure, similarity_figure, similarity_histogram
+from suti.io import tables
 from suti.io.atomic import write_json, write_text
 from suti.mining.report import page_kinds, report
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.compute import prepare
 from suti.config.schema import Compute
 from suti.io.atomic import write_json
-from suti.training.report import figures, megabytes, sheets
+from suti.small_models.report import figures, megabytes, sheets
 
 
 def main() -> None:

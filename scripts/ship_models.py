@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.io.atomic import atomic_path, read_json, write_json
 
 LIMIT = 40 * 2**20  # bytes that may be shipped in all

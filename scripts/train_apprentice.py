@@ -25,13 +25,13 @@ from pathlib import Path
 import pandas as pd
 from accelerate import Accelerator
 
-from suti import tables
 from suti.apprentice import Subject, Trainer, hold_out, new_apprentice, train_apprentice
 from suti.apprentice.processes import run_in_processes
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.compute import precision, prepare
 from suti.config.schema import APPRENTICE_COMPUTING
 from suti.digests import model_digest
+from suti.io import tables
 from suti.io.atomic import atomic_path, read_json, write_json, write_text
 from suti.io.picture_store import PictureStore
 from suti.io.provenance import provenance, settings_hash
@@ -117,7 +117,7 @@ def main() -> None:
     if what.sample_every and subjects:
         # Not by an import statement: what watches the training changes no weights, so an edit of it or of the
         # figures behind it must not train them anew (suti/digests.py follows statements).
-        watching = import_module("suti.apprentice.monitor")
+        watching = import_module("suti.figures.training")
         monitor = watching.Monitor(args.checkpoints / "training", watched, samples, images, bool(held_out))
     unet = train_apprentice(trainer, subjects, samples, images, args.checkpoints, monitor)
     if trainer.is_main:

@@ -10,12 +10,12 @@ import io
 import time
 from pathlib import Path
 
-from suti.arguments import parser
+from suti.cli.arguments import parser
 from suti.compute import precision, prepare
 from suti.io.atomic import atomic_path, write_json, write_text
 from suti.io.provenance import provenance
 from suti.models.pipeline import save_base
-from suti.training.base import BaseTraining, train_base
+from suti.small_models.base import BaseTraining, train_base
 
 
 def main() -> None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from suti import tables
-from suti.arguments import parser
-from suti.batched.keeping import is_kept
-from suti.batched.memory import fit_machine
+from suti.cli.arguments import parser
 from suti.compute import compiled, precision, prepare, uncompiled
 from suti.digests import code_digest, model_digest
-from suti.experts import (
+from suti.experts.batched.keeping import is_kept
+from suti.experts.batched.memory import fit_machine
+from suti.experts.progress import GroupBar
+from suti.experts.run import (
     ExpertTask,
     expert_address,
     fine_tuning,
@@ -27,11 +27,11 @@ from suti.experts import (
     training_set,
     write_cached,
 )
+from suti.io import tables
 from suti.io.shard_index import ShardIndex
 from suti.io.shards import encode_png, write_shard
 from suti.models.base import load_base
 from suti.models.encoders import load_text_image_encoder
-from suti.progress import GroupBar
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from suti import tables
-from suti.arguments import parser
 from suti.baselines.instruct_pix2pix import (
     data_key,
     editing_model,
@@ -17,13 +15,15 @@ from suti.baselines.instruct_pix2pix import (
     train_instruct_pix2pix,
 )
 from suti.baselines.instruction_pairs import chosen_pairs
+from suti.cli.arguments import parser
 from suti.compute import precision, prepare
 from suti.digests import model_digest
+from suti.io import tables
 from suti.io.atomic import atomic_path, write_json
 from suti.io.picture_store import PictureStore
 from suti.io.provenance import provenance
 from suti.models.base import load_base
-from suti.training.loop import LoopSettings
+from suti.small_models.loop import LoopSettings
 
 NAMES = ("min_image", "min_text", "min_direction", "keep", "steps", "batch_size", "learning_rate", "drop")
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from suti.io.shards import read_images
-from suti.training import command
-from suti.training.probe import train_probe
-from suti.training.records import loop_settings
+from suti.small_models import command
+from suti.small_models.probe import train_probe
+from suti.small_models.records import loop_settings
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ python scripts/write_prompts.py --settings JSON --subjects SUBJECTS.parquet --ca
 
 from __future__ import annotations
 
-from suti import tables
-from suti.arguments import parser
+from suti.cli.arguments import parser
+from suti.io import tables
 from suti.io.atomic import write_json
 from suti.language.prompting import write_prompts
 from suti.language.writers import make_writer

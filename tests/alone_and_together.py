@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from suti.batched.training import stacked_unet, train_experts
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
+from suti.experts.batched.training import stacked_unet, train_experts
+from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
 from suti.seeds import torch_generator
 
 FP32 = Compute(precision="fp32", device="cpu")

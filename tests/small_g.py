@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suti import tables
 from suti.apprentice import Subject, Trainer, new_apprentice, train_apprentice
 from suti.compute import prepare
 from suti.config.schema import Apprentice, Compute
+from suti.io import tables
 from suti.io.shards import encode_png, write_shard
 from suti.models.pipeline import save_base
 from tests.tiny import tiny_base

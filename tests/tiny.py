@@ -8,7 +8,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
 from suti.models.base import BaseModel
 from suti.models.small_attention import use_small_map_attention
-from suti.training.vocabulary import build_tokenizer
+from suti.small_models.vocabulary import build_tokenizer
 
 HEADS = {"attention_head_dim": 2, "norm_num_groups": 4}
 

@@ -1,6 +1,6 @@
 """What the page does, without a browser: take pictures, suggest captions, check a request, draw.
 
-Uploads come from anybody. They are decoded by ``suti.images.read_image`` alone, and what the page shows again is
+Uploads come from anybody. They are decoded by ``suti.io.images.read_image`` alone, and what the page shows again is
 the decoded square, never the file. A ``Problem`` is a sentence for the visitor.
 """
 
@@ -18,11 +18,11 @@ from threading import Event
 import numpy as np
 from PIL import Image
 
-from suti.images import BadImage, centre_crop_square, read_image, shrink
+from suti.generation.studio import Studio, Wish, save_png
+from suti.io.images import BadImage, centre_crop_square, read_image, shrink
 from suti.language import lexicon
 from suti.language.grammar import parse
 from suti.language.text import with_article
-from suti.studio import Studio, Wish, save_png
 
 MAX_PICTURES = 5
 MAX_DRAWN = 8

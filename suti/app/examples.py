@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from suti.world.benchmark import benchmark_subjects, demonstrations
+from suti.benchmark.world import benchmark_subjects, demonstrations
 
 CLASSES: tuple[str, ...] = ("backpack", "teapot", "dog", "car")
 """One subject of each that the world has, in this order; the benchmark's, which no model was trained on."""

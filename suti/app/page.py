@@ -15,8 +15,8 @@ import gradio as gr
 from suti.app import actions, style
 from suti.app.actions import MAX_DRAWN, MAX_GUIDANCE, MAX_PICTURES, MAX_STEPS, MAX_TEXT, Problem, Subject
 from suti.app.examples import Example
-from suti.images import SUFFIXES
-from suti.studio import Studio
+from suti.generation.studio import Studio
+from suti.io.images import SUFFIXES
 
 MAX_SEED = 2**31 - 1
 # one drawing or captioning at a time, whoever asks: they share the models and the processor

@@ -12,7 +12,6 @@ import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 
-from suti.adafactor import BankedAdafactor
 from suti.apprentice.checkpoints import read_state, write_state
 from suti.apprentice.data import Batch
 from suti.compute import autocast, deterministic_backward
@@ -20,6 +19,7 @@ from suti.config.schema import Apprentice, Compute
 from suti.diffusion.losses import denoising_loss
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import BaseModel
+from suti.optim.adafactor import BankedAdafactor
 from suti.seeds import torch_generator
 
 TEXT_BYTES = 2**28  # hidden states of texts kept at a time

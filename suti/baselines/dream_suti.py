@@ -6,12 +6,21 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from suti.arguments import Settings
 from suti.compute import autocast
 from suti.config.schema import Compute
+from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
-from suti.fine_tuning import FineTuning, TrainingSet, fixed_rate_adafactor, subject_unet
-from suti.generation import BenchmarkSubject, Drawn, Sampling, clocks, draw_suti, kept_bytes, prepared, training_set
+from suti.experts.fine_tuning import FineTuning, TrainingSet, fixed_rate_adafactor, subject_unet
+from suti.generation.draw import (
+    BenchmarkSubject,
+    Drawn,
+    Sampling,
+    clocks,
+    draw_suti,
+    kept_bytes,
+    prepared,
+    training_set,
+)
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import BaseModel
 from suti.models.pipeline import SuTIPipeline, load_apprentice

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from suti.arguments import Settings
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
-from suti.generation import (
+from suti.config.settings import Settings
+from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
+from suti.generation.draw import (
     BenchmarkSubject,
     Drawn,
     Sampling,

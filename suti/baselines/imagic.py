@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from suti.arguments import Settings
 from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
+from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
-from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
-from suti.generation import BenchmarkSubject, Drawn, Sampling, kept_bytes, training_set
+from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
+from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, kept_bytes, training_set
 from suti.models.base import BaseModel
 from suti.models.demonstration_attention import Demonstrations
 from suti.models.pipeline import draw

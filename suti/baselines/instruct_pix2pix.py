@@ -17,21 +17,21 @@ import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 
-from suti.arguments import Settings
 from suti.baselines.prompt_to_prompt import to_images
 from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
+from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
 from suti.diffusion.sampling import sample_ddpm, sampling_scheduler
-from suti.generation import BenchmarkSubject, Drawn, Sampling, training_set
+from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, training_set
 from suti.io.atomic import write_json
 from suti.language.instructions import instruction_of
 from suti.models.base import BaseModel, load_base
 from suti.models.codec import Codec, LatentCodec, PixelCodec, pixel_patch
 from suti.seeds import torch_generator
-from suti.training.loop import LoopSettings, train
-from suti.training.records import store_half
+from suti.small_models.loop import LoopSettings, train
+from suti.small_models.records import store_half
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ def train_instruct_pix2pix(
 
     Args:
         drop: probability of dropping the instruction alone, the picture alone, and both: each so much (paper: .05).
-        settings: of ``suti.training.loop``; its draws are keyed by (seed, name, step), so a resumed run ends the same.
+        settings: of ``suti.small_models.loop``; its draws are keyed by (seed, name, step), so a resumed run ends
+            the same.
     """
     unet, device = model.unet, model.unet.device
     total = model.scheduler.config.num_train_timesteps

@@ -15,7 +15,7 @@ import pandas as pd
 from suti.baselines.prompt_to_prompt import draw_pairs
 from suti.compute import autocast
 from suti.config.schema import Compute, Skill
-from suti.generation import Sampling
+from suti.generation.draw import Sampling
 from suti.language.instructions import Edit, edits
 from suti.language.lexicon import Lexicon
 from suti.language.schema import Description

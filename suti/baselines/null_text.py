@@ -15,14 +15,14 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from suti.arguments import Settings
 from suti.baselines.prompt_to_prompt import to_images
 from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
+from suti.config.settings import Settings
 from suti.diffusion.ddim import ddim_inverse_step, ddim_step, ddim_timesteps
 from suti.diffusion.sampling import guide
-from suti.generation import BenchmarkSubject, Drawn, Sampling, clocks, kept_bytes, prepared, training_set
+from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, clocks, kept_bytes, prepared, training_set
 from suti.models.attention_control import AttentionControl, controlled_attention
 from suti.models.base import BaseModel
 from suti.models.word_alignment import align

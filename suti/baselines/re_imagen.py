@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suti.arguments import Settings
 from suti.config.schema import Compute
-from suti.generation import BenchmarkSubject, Drawn, Sampling, draw_suti
+from suti.config.settings import Settings
+from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, draw_suti
 from suti.models.base import BaseModel
 from suti.models.pipeline import SuTIPipeline, load_apprentice
 

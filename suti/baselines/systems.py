@@ -4,11 +4,11 @@ The workflow makes its rules of this list, so nothing heavy is imported here. A 
 with underscores unless said otherwise) has a module ``suti.baselines.M`` with these functions:
 
 ``M_settings(s) -> settings``
-    A frozen dataclass from the settings that the rule passed (``suti.arguments.Settings``): those named in
+    A frozen dataclass from the settings that the rule passed (``suti.cli.arguments.Settings``): those named in
     ``System.settings``. It has a field or property ``steps``, the optimiser steps a subject (0 if there are none).
 ``draw_M(base, subject, settings, sampling, compute, seed) -> Drawn``
     Draws all prompts of a benchmark subject. The base is left exactly as it was. Draws are keyed by the seed, the
-    system and the subject; noise of the pictures as in ``suti.generation.draw_subject``.
+    system and the subject; noise of the pictures as in ``suti.generation.draw.draw_subject``.
 ``load_M(folder) -> BaseModel``
     Of systems that do not start from the base: the model in ``folder``, frozen.
 

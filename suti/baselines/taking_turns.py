@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from suti.generation import BenchmarkSubject, Drawn, Sampling, clocks
+from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, clocks
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,20 @@ from dataclasses import dataclass, replace
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from suti.arguments import Settings
 from suti.compute import autocast
 from suti.config.schema import Compute
+from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
-from suti.generation import BenchmarkSubject, Drawn, Sampling, clocks, draw_subject, kept_bytes, prepared, training_set
+from suti.generation.draw import (
+    BenchmarkSubject,
+    Drawn,
+    Sampling,
+    clocks,
+    draw_subject,
+    kept_bytes,
+    prepared,
+    training_set,
+)
 from suti.models.base import BaseModel, encode_text
 from suti.models.demonstration_attention import Demonstrations
 from suti.seeds import Key, torch_generator

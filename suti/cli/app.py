@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from suti import studio
-from suti.addresses import is_loopback
 from suti.cli.config import read
+from suti.generation import studio
+from suti.io.addresses import is_loopback
 
 DESCRIPTION = """
 Open a page on which one drops 1 to 5 pictures of a subject, edits their suggested captions, and draws it in new

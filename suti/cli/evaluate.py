@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from suti.benchmark.folders import find_generated, find_references, read_prompts
 from suti.cli.measuring import (
     OWN,
     add_options,
@@ -19,7 +20,6 @@ from suti.cli.measuring import (
     settings,
     warn,
 )
-from suti.evaluation.folders import find_generated, find_references, read_prompts
 from suti.evaluation.protocols import Protocol
 from suti.io.atomic import atomic_path, write_json
 

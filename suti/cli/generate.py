@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from suti import studio
 from suti.cli.config import read
 from suti.config.schema import Config
-from suti.images import FORMATS, SUFFIXES, BadImage, read_image
+from suti.generation import studio
+from suti.io.images import FORMATS, SUFFIXES, BadImage, read_image
 
 DESCRIPTION = """
 Draw the subject of a folder of pictures in new scenes.

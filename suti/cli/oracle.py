@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from suti.benchmark.folders import find_references
 from suti.cli.measuring import (
     add_options,
     images_only,
@@ -14,7 +15,6 @@ from suti.cli.measuring import (
     protocols_of,
     settings,
 )
-from suti.evaluation.folders import find_references
 from suti.io.atomic import write_json
 
 DESCRIPTION = """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from suti.benchmark.folders import write_prompts
 from suti.cli.config import read
-from suti.evaluation.folders import write_prompts
 
 DESCRIPTION = """
 Write the (subject, prompt) pairs of a benchmark as CSV with the columns subject, class, prompt. A prompt names the
@@ -55,7 +55,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit status."""
-    from suti.evaluation.prompt_lists import prompt_list, world_pictures
+    from suti.benchmark.lists import prompt_list, world_pictures
 
     if options.subjects is not None and options.subjects < 1:
         raise ValueError(f"--subjects: {options.subjects}, expected 1 or more")

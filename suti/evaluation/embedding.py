@@ -19,9 +19,9 @@ from suti.config.schema import Compute
 from suti.digests import model_files
 from suti.evaluation.cache import FileKeys, RowStore, content_key
 from suti.evaluation.copies import thumbnails
-from suti.images import BadImage, read_bytes, read_image
+from suti.io.images import BadImage, read_bytes, read_image
 
-FORMAT = b"suti-embeddings-1"  # raise it when suti/images.py decodes otherwise
+FORMAT = b"suti-embeddings-1"  # raise it when suti/io/images.py decodes otherwise
 PIXELS = "pixels"  # the spec of the thumbnails that the copy check compares
 BATCH = 64  # pictures an encoder sees at once
 BATCH_PIXELS = 64_000_000  # and no more pixels than these: photos of a camera are large

@@ -27,7 +27,7 @@ KEYS = ["run", "sample_id", "subject_id", "prompt_id", "image_index"]
 
 
 class Probe(Protocol):
-    """What evaluation needs of ``suti.models.probe``."""
+    """What evaluation needs of ``suti.small_models.probe_network``."""
 
     thresholds: dict[str, float]
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from suti.benchmark.folders import Picture
 from suti.evaluation.bootstrap import subject_means, summarise
 from suti.evaluation.copies import COPIES, COPY_RULE, SIZE, diversity, mark, nearest, pixel_similarity, thresholds
 from suti.evaluation.embedding import THUMBNAILS, Embeddings, Encoding
-from suti.evaluation.folders import Picture
 from suti.evaluation.metrics import reference_similarity, text_similarity
 from suti.evaluation.protocols import MEANS, RULES, Protocol, kind, plain
 

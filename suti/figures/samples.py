@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from suti.evaluation.benchmark import COMPOSITIONAL, SHOWN_ONLY, select_prompts
+from suti.benchmark.sources import COMPOSITIONAL, SHOWN_ONLY, select_prompts
 from suti.evaluation.bootstrap import template_rows
 from suti.figures.grids import Cell, Sheet
 from suti.figures.style import GREEN, VERMILION, lambda_name, run_name, split_suti

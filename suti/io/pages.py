@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from suti.images import BYTES_PER_PIXEL, BadImage, read_bytes
 from suti.io.alt_text import words_of_name
+from suti.io.images import BYTES_PER_PIXEL, BadImage, read_bytes
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 MAX_TEXT_BYTES = 1_000_000  # a JSON or text file beside a picture that is larger is not read

@@ -26,7 +26,7 @@ def encode_png(image: np.ndarray | Image.Image) -> bytes:
 
 
 def decode_rgb(data: bytes) -> np.ndarray:
-    """uint8 ``(H, W, 3)`` of an image that the pipeline wrote itself. For foreign files use ``suti.images``."""
+    """uint8 ``(H, W, 3)`` of an image that the pipeline wrote itself. For foreign files use ``suti.io.images``."""
     with Image.open(io.BytesIO(data)) as picture:
         return np.asarray(picture.convert("RGB"))
 

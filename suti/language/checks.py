@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from suti.config.schema import Skill
-from suti.language.backends import Unusable
+from suti.language.backends.base import Unusable
 from suti.language.grammar import GENERIC
 from suti.language.lexicon import Lexicon
 from suti.language.schema import Description, Evidence, SubjectAnswer

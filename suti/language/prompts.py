@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 
 from suti.config.schema import Skill
-from suti.language.backends import Message
+from suti.language.backends.base import Message
 from suti.language.schema import Description, Evidence
 from suti.language.text import clean
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from suti.config.schema import Compute, Language, Skill
 from suti.language import grammar, unseen
 from suti.language import lexicon as lexicons
-from suti.language.backends import Backend, Unusable, ask, make_backend
+from suti.language.backends.base import Backend, Unusable, ask, make_backend
 from suti.language.checks import check_prompt, description_of
 from suti.language.lexicon import Lexicon
 from suti.language.prompts import prompts_messages, subject_messages

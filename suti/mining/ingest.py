@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from suti.config.schema import Pages
-from suti.images import BadImage, read_image, shrink
 from suti.io.alt_text import clean_alt_text
+from suti.io.images import BadImage, read_image, shrink
 from suti.io.pages import RawPicture
 from suti.io.shards import encode_png
 from suti.seeds import stable_hash

@@ -17,8 +17,8 @@ from PIL import Image
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from suti.diffusion.sampling import guide, sample_ddpm, sampling_scheduler
-from suti.images import centre_crop_square
 from suti.io.atomic import write_text
+from suti.io.images import centre_crop_square
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import BaseModel, check_model_spec
 from suti.models.card import model_card
@@ -176,9 +176,9 @@ def draw(
     Guidance ends after ``guidance_stop`` of the noise schedule, and a step is then the conditional pass alone: at low
     noise guidance is largely unnecessary (Kynkäänniemi et al., arXiv 2404.07724), and here it coarsens
     experts' textures (docs/results/guidance.json).
-    ``text`` replaces the prompts' hidden states if they are known already. With ``experts`` (``suti.batched``) the
-    prompts are those of several experts, one expert's after another's and as many of each; the rows of a forward pass
-    are then expert-major too, all passes of an expert together.
+    ``text`` replaces the prompts' hidden states if they are known already. With ``experts`` (``suti.experts.batched``)
+    the prompts are those of several experts, one expert's after another's and as many of each; the rows of a forward
+    pass are then expert-major too, all passes of an expert together.
     """
     device, count, codec = base.unet.device, len(prompts), base.codec
     text = base.encode_text(list(prompts)) if text is None else text

@@ -60,7 +60,7 @@ class PixelSuperResolution:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: torch.device | str = "cpu") -> PixelSuperResolution:
-        """The stage of a folder (or hub id) as ``suti.training.super_resolution`` writes it."""
+        """The stage of a folder (or hub id) as ``suti.small_models.super_resolution`` writes it."""
         unet = UNet2DModel.from_pretrained(
             folder, subfolder="unet", torch_dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False
         )

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from suti.addresses import is_loopback
+from suti.io.addresses import is_loopback
 
 SHORTEST_TOKEN = 16
 COOKIE = "suti-ratings"

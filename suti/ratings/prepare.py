@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from suti.images import centre_crop_square, shrink
 from suti.io.atomic import atomic_path, write_json
+from suti.io.images import centre_crop_square, shrink
 from suti.io.shards import encode_png
 from suti.ratings.schemes import OTHER, REAL, Scheme
 from suti.ratings.sources import Case, Material

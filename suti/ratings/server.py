@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from suti.addresses import is_loopback
+from suti.io.addresses import is_loopback
 from suti.ratings.guard import Guard
 from suti.ratings.schemes import FIRST, SECOND
 from suti.ratings.store import Conflict, Store, rater_name

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from suti import tables
 from suti.evaluation.bootstrap import PAIR, common_pairs, template_rows
-from suti.images import SUFFIXES, BadImage, read_image
+from suti.io import tables
+from suti.io.images import SUFFIXES, BadImage, read_image
 from suti.io.shard_index import LazyPictures, PicturesBySubject
 
 METHOD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")

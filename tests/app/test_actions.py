@@ -18,9 +18,9 @@ from PIL import Image
 from suti.app import actions, style
 from suti.app.actions import MAX_PICTURES, Problem, Subject
 from suti.app.examples import world_examples
+from suti.generation.studio import SUBJECTS, Studio, Wish
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.pipeline import SuTIPipeline
-from suti.studio import SUBJECTS, Studio, Wish
 from tests.tiny import tiny_base
 
 LIMIT = 1_000_000

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from suti.apprentice.monitor import Monitor
 from suti.apprentice.validation import averaged_weights, conditions, fixed_views, samples, validation_losses
 from suti.digests import sources
+from suti.figures.training import Monitor
 from tests.small_g import PICTURES, SUBJECTS, run, trainer
 
 READ = PICTURES.__getitem__
@@ -94,7 +94,7 @@ def test_at_the_start_all_demonstrations_are_alike():
 def test_what_watches_is_no_part_of_the_code_behind_the_weights():
     root = Path(__file__).parents[2]
     names = {path.relative_to(root).as_posix() for path in sources("scripts/train_apprentice.py", root)}
-    assert "suti/apprentice/trainer.py" in names and "suti/apprentice/monitor.py" not in names
+    assert "suti/apprentice/trainer.py" in names and "suti/figures/training.py" not in names
     assert not any(name.startswith("suti/figures") for name in names)
 
 

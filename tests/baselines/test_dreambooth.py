@@ -8,8 +8,8 @@ import torch
 
 from suti.baselines.dreambooth import DreamBooth, class_pictures, draw_dreambooth
 from suti.config.schema import Compute
-from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
-from suti.generation import BenchmarkSubject, Sampling, training_set
+from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
+from suti.generation.draw import BenchmarkSubject, Sampling, training_set
 from tests.tiny import tiny_base
 
 FP32 = Compute(precision="fp32", device="cpu")

@@ -11,8 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from suti import tables
 from suti.baselines.instruct_pix2pix import load_instruct_pix2pix
+from suti.io import tables
 from suti.io.atomic import read_json
 from tests.tiny import tiny_base
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from suti.baselines.imagic import Imagic, draw_imagic, optimise_embedding
+from suti.benchmark.world import benchmark_subjects, demonstrations
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
-from suti.fine_tuning import FineTuning
-from suti.generation import BenchmarkSubject, Sampling, draw_subject, training_set
+from suti.experts.fine_tuning import FineTuning
+from suti.generation.draw import BenchmarkSubject, Sampling, draw_subject, training_set
 from suti.models.base import load_base
 from suti.models.demonstration_attention import Demonstrations
-from suti.world.benchmark import benchmark_subjects, demonstrations
 from tests.tiny import tiny_base
 
 FP32 = Compute(precision="fp32", device="cpu")

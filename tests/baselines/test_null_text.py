@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from suti.baselines.null_text import NullText, ddim_invert, draw_null_text, edit, invert, tune_null_text
+from suti.benchmark.world import benchmark_subjects, demonstrations
 from suti.config.schema import Compute
-from suti.generation import BenchmarkSubject, Sampling, training_set
+from suti.generation.draw import BenchmarkSubject, Sampling, training_set
 from suti.models.base import load_base
-from suti.world.benchmark import benchmark_subjects, demonstrations
 from tests.tiny import tiny_base
 
 FP32 = Compute(precision="fp32", device="cpu")

@@ -14,7 +14,7 @@ from suti.models.demonstration_attention import Demonstrations
 from suti.models.pipeline import draw
 from suti.models.word_alignment import Alignment, align
 from suti.seeds import torch_generator
-from suti.training.vocabulary import build_tokenizer
+from suti.small_models.vocabulary import build_tokenizer
 from tests.tiny import tiny_base
 
 SOURCE, TARGET = "a cat in the snow", "a red cat on the beach"

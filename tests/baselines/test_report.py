@@ -1,10 +1,10 @@
-"""The entries of scripts/report_baselines.py."""
+"""The entries of studies/report_baselines.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from scripts.report_baselines import settings_of
+from studies.report_baselines import settings_of
 from suti.config.load import ConfigError
 from suti.config.schema import Config
 

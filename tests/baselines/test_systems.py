@@ -8,10 +8,10 @@ from typing import get_args
 
 import pytest
 
-from suti.arguments import Settings
 from suti.baselines.systems import SYSTEMS
 from suti.config.load import ConfigError, lookup, validate_config
 from suti.config.schema import Config, SystemName
+from suti.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 

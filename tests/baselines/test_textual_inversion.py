@@ -14,7 +14,7 @@ from suti.baselines.textual_inversion import (
     with_word,
 )
 from suti.config.schema import Compute
-from suti.generation import BenchmarkSubject, Sampling, draw_suti
+from suti.generation.draw import BenchmarkSubject, Sampling, draw_suti
 from suti.models.base import encode_text
 from suti.models.pipeline import SuTIPipeline
 from tests.tiny import tiny_base

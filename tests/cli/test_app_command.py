@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from suti import studio
 from suti.cli import app
 from suti.cli.main import main
+from suti.generation import studio
 
 
 @pytest.fixture

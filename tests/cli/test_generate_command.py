@@ -14,9 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from suti import studio
 from suti.cli.main import main
 from suti.config.schema import Config, SuperResolutionStage
+from suti.generation import studio
 
 
 class Apprentice:

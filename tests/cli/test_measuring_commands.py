@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from suti.benchmark import world as world
+from suti.benchmark.lists import CLASSES
+from suti.benchmark.sources import from_world
 from suti.cli import main as program
 from suti.cli.measuring import cache_folder
 from suti.evaluation import embedding
-from suti.evaluation.benchmark import from_world
-from suti.evaluation.prompt_lists import CLASSES
-from suti.world import benchmark as world
 from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES
 
 ROOT = Path(__file__).resolve().parents[2]

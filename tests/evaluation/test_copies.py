@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suti.evaluation import benchmark
+from suti.benchmark import sources as benchmark
 from suti.evaluation.bootstrap import template_rows
 from suti.evaluation.copies import diversity, mark, nearest, pixel_similarity, thresholds, thumbnails
 from suti.evaluation.evaluate import evaluate_run

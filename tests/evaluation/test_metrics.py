@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suti import tables
 from suti.evaluation.bootstrap import common_pairs, difference, interval, summarise, template_rows
 from suti.evaluation.evaluate import evaluate_run, summary
 from suti.evaluation.metrics import METRICS, distinct, overall, reference_similarity, text_similarity
+from suti.io import tables
 
 
 def test_reference_similarity_is_the_mean_over_all_references():

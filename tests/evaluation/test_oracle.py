@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from suti.benchmark.lists import CLASSES
 from suti.cli.main import main
-from suti.evaluation.prompt_lists import CLASSES
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from suti.benchmark import world as world
+from suti.benchmark.folders import Picture, find_generated, find_references, read_prompts
 from suti.evaluation.bootstrap import resamples
 from suti.evaluation.embedding import Embeddings
-from suti.evaluation.folders import Picture, find_generated, find_references, read_prompts
 from suti.evaluation.protocols import Protocol
 from suti.evaluation.scoring import metric_entries, prepare, real_pictures, references_of, report, score
-from suti.images import read_image
+from suti.io.images import read_image
 from suti.models.encoders import load_text_image_encoder
-from suti.world import benchmark as world
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = f"open_clip:local-dir:{ROOT}/resources/models/clip"

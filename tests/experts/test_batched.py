@@ -9,14 +9,14 @@ import torch
 from diffusers import UNet2DConditionModel
 from peft import LoraConfig, inject_adapter_in_model
 
-from suti.adafactor import share_at
-from suti.batched.adafactor import StackedAdafactor
-from suti.batched.adapters import stacked_adapters
-from suti.batched.keeping import is_kept, save_expert
-from suti.batched.memory import Fit, expert_memory, fit_machine, free_memory
-from suti.batched.parameters import StackedParameters
-from suti.batched.training import stacked_unet, train_experts
-from suti.fine_tuning import TrainingSet, fixed_rate_adafactor
+from suti.experts.batched.adafactor import StackedAdafactor
+from suti.experts.batched.adapters import stacked_adapters
+from suti.experts.batched.keeping import is_kept, save_expert
+from suti.experts.batched.memory import Fit, expert_memory, fit_machine, free_memory
+from suti.experts.batched.parameters import StackedParameters
+from suti.experts.batched.training import stacked_unet, train_experts
+from suti.experts.fine_tuning import TrainingSet, fixed_rate_adafactor
+from suti.optim.adafactor import share_at
 from suti.seeds import torch_generator
 from tests.alone_and_together import CASES, FP32, alone, probe, same, subject, together, tuning
 from tests.tiny import tiny_base
@@ -225,7 +225,7 @@ def test_kept_experts_open_with_diffusers(method, tmp_path):
 @pytest.fixture
 def memory(monkeypatch):
     """Sets free memory, bytes."""
-    return lambda free: monkeypatch.setattr("suti.batched.memory.free_memory", lambda device: free)
+    return lambda free: monkeypatch.setattr("suti.experts.batched.memory.free_memory", lambda device: free)
 
 
 def test_as_many_experts_as_free_memory_holds_and_smaller_passes_before_none(memory):

@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
-from suti.batched.draws import drawn_steps, step_draws
-from suti.batched.graphs import WARM_UP, WORTH
-from suti.batched.memory import expert_memory, fit_machine
 from suti.compute import prepare
 from suti.config.schema import Compute
-from suti.fine_tuning import TrainingSet
+from suti.experts.batched.draws import drawn_steps, step_draws
+from suti.experts.batched.graphs import WARM_UP, WORTH
+from suti.experts.batched.memory import expert_memory, fit_machine
+from suti.experts.fine_tuning import TrainingSet
 from suti.models.base import load_base
 from tests.alone_and_together import CASES, alone, probe, same, subject, together, tuning
 from tests.small_g import killed_and_resumed, run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from suti.batched.draws import drawn_steps, step_draws
-from suti.batched.graphs import RepeatedStep
+from suti.experts.batched.draws import drawn_steps, step_draws
+from suti.experts.batched.graphs import RepeatedStep
 
 CPU = torch.device("cpu")
 
@@ -19,7 +19,7 @@ def test_an_expert_draws_among_others_what_it_draws_alone():
     for picks, noises, times in steps:
         start = 0
         for expert, (draw, size) in enumerate(zip(alone, sizes, strict=True)):
-            # in the order of suti.fine_tuning
+            # in the order of suti.experts.fine_tuning
             assert torch.equal(picks[expert], start + torch.randint(size, (4,), generator=draw))
             assert torch.equal(noises[expert], torch.randn((4, *shape), generator=draw))
             assert torch.equal(times[expert], torch.randint(1000, (4,), generator=draw))

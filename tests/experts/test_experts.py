@@ -9,10 +9,11 @@ import pytest
 
 from suti.baselines.dream_suti import DreamSuTI, draw_dream_suti
 from suti.baselines.dreambooth import DreamBooth, draw_dreambooth, with_identifier
-from suti.batched.sampling import draw_experts
-from suti.batched.training import stacked_unet
 from suti.config.schema import Compute, Experts
-from suti.experts import (
+from suti.experts.batched.sampling import draw_experts
+from suti.experts.batched.training import stacked_unet
+from suti.experts.fine_tuning import FineTuning
+from suti.experts.run import (
     ExpertTask,
     cache_path,
     expert_address,
@@ -22,8 +23,7 @@ from suti.experts import (
     score_samples,
     write_cached,
 )
-from suti.fine_tuning import FineTuning
-from suti.generation import BenchmarkSubject, Sampling, draw_suti
+from suti.generation.draw import BenchmarkSubject, Sampling, draw_suti
 from suti.io.shards import encode_png
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.demonstration_attention import Demonstrations
@@ -170,14 +170,14 @@ def test_every_method_draws_the_benchmark_and_leaves_the_models_as_they_were():
     tuning = FineTuning("full", 2, 2, 1e-2)
     suti = draw_suti(pipe, subject, 3, SAMPLING, FP32, 0)
     assert [r["sample_id"] for r in suti.rows] == ["s__00__0", "s__00__1", "s__01__0", "s__01__1"]
-    assert suti.images.shape == (4, 16, 16, 3)
+    assert suti.io.images.shape == (4, 16, 16, 3)
     dream = draw_dream_suti(pipe.base, subject, DreamSuTI(tuning), SAMPLING, FP32, 0)
     booth = draw_dreambooth(base, subject, DreamBooth(tuning, "sks"), SAMPLING, FP32, 0)
     prior = draw_dreambooth(base, subject, DreamBooth(tuning, "sks", 2), SAMPLING, FP32, 0)
     assert booth.stored_bytes == 2 * sum(p.numel() for p in base.unet.parameters()) and suti.stored_bytes == 0
-    assert not np.array_equal(booth.images, prior.images) and not np.array_equal(dream.images, suti.images)
+    assert not np.array_equal(booth.images, prior.images) and not np.array_equal(dream.images, suti.io.images)
     assert booth.optimisation_seconds > 0 and suti.optimisation_seconds == 0
-    assert np.array_equal(draw_suti(pipe, subject, 3, SAMPLING, FP32, 0).images, suti.images)
+    assert np.array_equal(draw_suti(pipe, subject, 3, SAMPLING, FP32, 0).images, suti.io.images)
     one = BenchmarkSubject("s", "cat", subject.demonstrations[:1], subject.prompts)
     with pytest.raises(ValueError, match="has 1 demonstration, expected at least 2"):
         draw_dream_suti(pipe.base, one, DreamSuTI(tuning), SAMPLING, FP32, 0)

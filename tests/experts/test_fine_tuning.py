@@ -10,7 +10,7 @@ import torch
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss, training_target
 from suti.diffusion.sampling import guide, sample_ddpm, sampling_scheduler
-from suti.fine_tuning import FineTuning, TrainingSet, fine_tune, fixed_rate_adafactor, subject_unet
+from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, fixed_rate_adafactor, subject_unet
 from tests.tiny import tiny_base
 
 FP32 = Compute(precision="fp32", device="cpu")

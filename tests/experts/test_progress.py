@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from suti.progress import GroupBar, things_an_hour
+from suti.experts.progress import GroupBar, things_an_hour
 
 
 def test_the_first_group_counts_only_while_it_is_alone():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from suti import tables
-from suti.batched.memory import Fit
+from suti.experts.batched.memory import Fit
+from suti.io import tables
 from suti.io.shards import encode_png, write_shard
 from tests.experts.test_experts import ColourClip, pictures
 from tests.tiny import tiny_base

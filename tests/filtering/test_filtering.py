@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suti import tables
 from suti.filtering import delta_clip, filtered_set, resolve_lambda
+from suti.io import tables
 from suti.io.atomic import read_json
 
 

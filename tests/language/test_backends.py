@@ -10,7 +10,7 @@ import pytest
 
 from suti.config.schema import Compute, Language
 from suti.language import lexicon as lexicons
-from suti.language.backends import BackendError, Message, make_backend, object_of, temperature_of
+from suti.language.backends.base import BackendError, Message, make_backend, object_of, temperature_of
 from suti.language.parsing import closes, parse_object
 from suti.language.prompts import prompts_messages, subject_messages
 from suti.language.schema import Description, Evidence, Log

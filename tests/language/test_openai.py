@@ -12,8 +12,8 @@ import pytest
 
 from suti.config.schema import Language
 from suti.language import lexicon as lexicons
-from suti.language.backends import BackendError, Unusable
-from suti.language.openai_backend import OpenAIBackend
+from suti.language.backends.base import BackendError, Unusable
+from suti.language.backends.openai import OpenAIBackend
 from suti.language.schema import Description, Evidence, Log
 from suti.language.writers import ModelWriter
 

@@ -11,11 +11,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from suti.config.schema import Compute, Language
-from suti.language.backends import BackendError, Unusable
+from suti.language.backends.base import BackendError, Unusable
+from suti.language.backends.transformers import TransformersBackend, opening_of
 from suti.language.prompting import write_prompts
 from suti.language.refine import refine_subjects
 from suti.language.schema import PromptsAnswer, SubjectAnswer
-from suti.language.transformers_backend import TransformersBackend, opening_of
 from suti.language.writers import make_writer
 
 TEMPLATE = (

@@ -7,8 +7,8 @@ import collections
 import pandas as pd
 import pytest
 
-from suti import tables
 from suti.config.schema import Compute, Language
+from suti.io import tables
 from suti.language import lexicon as lexicons
 from suti.language.prompting import write_prompts
 from suti.language.refine import refine_subjects

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suti import tables
 from suti.config.schema import Mining
+from suti.io import tables
 from suti.mining.clusters import cluster_id, mean_pairwise_similarity, mine, status_of
 from suti.mining.report import judge, no_cluster_message, page_kinds, precision_recall, report
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from suti.images import BadImage, centre_crop_square, from_unit, read_image, shrink, to_unit
+from suti.io.images import BadImage, centre_crop_square, from_unit, read_image, shrink, to_unit
 
 LIMIT = 40_000_000
 RED, WHITE = (255, 0, 0), (255, 255, 255)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from suti import tables
 from suti.config.schema import Pages
+from suti.io import tables
 from suti.io.pages import RawPicture
 from suti.mining.ingest import image_id, ingest, part_of
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from suti.images import BadImage
+from suti.io.images import BadImage
 from suti.io.pages import RawPicture, read_pages
 
 LIMIT = 10_000

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from suti.config.schema import Compute, Pages
-from suti.images import read_image
+from suti.io.images import read_image
 from suti.io.pages import read_pages
 from suti.mining.clusters import mean_pairwise_similarity
 from suti.mining.ingest import ingest

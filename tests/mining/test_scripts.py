@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from suti import tables
+from suti.experts.partition import partition
 from suti.figures.similarity import save_figure, similarity_figure, similarity_histogram
+from suti.io import tables
 from suti.io.shard_index import ShardIndex
 from suti.mining.clusters import mine
-from suti.partition import partition
 from suti.seeds import shard_of
 
 BAND = "0.2, 0.9999"

@@ -19,8 +19,8 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
-from suti import studio
 from suti.config.schema import Compute, Config, SuperResolutionStage
+from suti.generation import studio
 from suti.models.cascade import Cascade, load_super_resolution
 from suti.models.super_resolution import PixelSuperResolution
 from suti.seeds import torch_generator

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from suti.models.super_resolution import PixelSuperResolution, augment_low
-from suti.training import super_resolution as training
-from suti.training.loop import LoopSettings
+from suti.small_models import super_resolution as training
+from suti.small_models.loop import LoopSettings
 
 SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "models" / "super_resolution"
 

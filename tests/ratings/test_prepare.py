@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from suti import tables
 from suti.cli.main import main
+from suti.io import tables
 from suti.io.shards import encode_png, write_shard
 from suti.ratings import sources
 from suti.ratings.prepare import choose, fit, prepare

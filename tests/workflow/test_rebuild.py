@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
-from suti import tables
+from suti.io import tables
 from suti.io.shards import write_shard
 
 pytestmark = pytest.mark.workflow
@@ -45,7 +45,7 @@ def test_touching_every_file_reruns_nothing(workflow) -> None:
 
 
 def test_comment_in_a_module_reruns_nothing(workflow) -> None:
-    for module in ("suti/seeds.py", "suti/models/__init__.py", "suti/tables.py"):
+    for module in ("suti/seeds.py", "suti/models/__init__.py", "suti/io/tables.py"):
         path = workflow.path / module
         path.write_text(path.read_text() + "\n# one more comment\n")
     assert workflow.planned() == {}

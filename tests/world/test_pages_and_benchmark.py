@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from suti.world.benchmark import (
+from suti.benchmark.world import (
     benchmark_prompts,
     benchmark_subjects,
     compositional_prompts,

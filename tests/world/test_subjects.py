@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from suti.world.benchmark import benchmark_subjects
+from suti.benchmark.world import benchmark_subjects
 from suti.world.render import render
 from suti.world.scenes import Scene
 from suti.world.subjects import colour_name, keyed_rng, sample_colour, sample_subject

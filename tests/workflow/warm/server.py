@@ -21,16 +21,16 @@ from pathlib import Path
 
 # With these, all that the scripts import at their heads.
 MODULES = (
-    "suti.apprentice.monitor",
-    "suti.experts",
-    "suti.fine_tuning",
+    "suti.figures.training",
+    "suti.experts.run",
+    "suti.experts.fine_tuning",
     "suti.baselines.dream_suti",
     "suti.baselines.dreambooth",
-    "suti.generation",
+    "suti.generation.draw",
     "suti.models.captioner",
     "suti.models.encoders",
     "suti.models.pipeline",
-    "suti.models.probe",
+    "suti.small_models.probe_network",
     "suti.figures.samples",
     "suti.figures.table_layout",
     "open_clip",

@@ -1,0 +1,1 @@
+"""Benchmarks: subjects, demonstrations, references and prompts, of the world or of photos."""

@@ -1,0 +1,124 @@
+"""What the drawing scripts share: their arguments, the benchmark they read and the pictures they write."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from suti.benchmark.sources import first_prompts
+from suti.cli.arguments import parser
+from suti.config.settings import Settings
+from suti.generation.draw import BenchmarkSubject, Drawn, Sampling
+from suti.io import tables
+from suti.io.atomic import write_json
+from suti.io.picture_store import PictureStore
+from suti.io.shards import encode_png, write_shard
+
+# Fields of Drawn.
+SECONDS = ("optimisation_seconds", "encoding_seconds", "first_seconds", "sampling_seconds", "first_cpu_seconds")
+IMAGES_A_SUBJECT = 4  # the paper's pictures a prompt; what 'seconds per subject' counts
+
+
+def write_generations(
+    run: str, drawn: list[Drawn], table: str, shard: str, timing: str, **conditions: str | int | None
+) -> None:
+    """Write a run's pictures, its table and its seconds, each whole or not at all.
+
+    Args:
+        conditions: what the seconds depend on and a reader cannot see from them, for the record.
+    """
+    members = (
+        (f"{row['sample_id']}.png", encode_png(image))
+        for d in drawn for row, image in zip(d.rows, d.images, strict=True)
+    )  # fmt: skip
+    write_shard(shard, members)
+    tables.write(table, "generations", [{"run": run, **row} for d in drawn for row in d.rows])
+    write_json(Path(timing), timing_record(run, drawn) | conditions)
+
+
+def timing_record(run: str, drawn: list[Drawn]) -> dict[str, Any]:
+    """Seconds of a run, in all and subject by subject, the model already loaded.
+
+    The time to the first pictures of a new subject is its preparation (fine-tuning, or encoding its demonstrations)
+    and the drawing of one prompt's pictures alone; the time of a whole subject is preparation and all its prompts.
+    """
+    images = sum(len(d.rows) for d in drawn)
+    mean = {name: sum(getattr(d, name) for d in drawn) / len(drawn) for name in SECONDS}
+    prepared = mean["optimisation_seconds"] + mean["encoding_seconds"]
+    sampling = sum(d.sampling_seconds for d in drawn) / images
+    by_subject = {
+        d.rows[0]["subject_id"]: {name: getattr(d, name) for name in SECONDS}
+        | {"prompts": len({row["prompt_id"] for row in d.rows}), "images": len(d.rows), "bytes": d.stored_bytes}
+        for d in drawn
+    }
+    return {
+        "run": run, "subjects": len(drawn), "images": images,
+        "first_images": max(row["image_index"] for d in drawn for row in d.rows) + 1,
+        "optimisation_seconds": mean["optimisation_seconds"], "encoding_seconds": mean["encoding_seconds"],
+        "sampling_seconds": sampling,
+        "seconds_to_first_images": prepared + mean["first_seconds"],
+        "cpu_seconds_to_first_images": mean["first_cpu_seconds"],
+        "seconds_whole_subject": prepared + mean["sampling_seconds"],
+        "seconds_per_subject": prepared + IMAGES_A_SUBJECT * sampling,
+        "bytes_per_subject": sum(d.stored_bytes for d in drawn) / len(drawn),
+        "by_subject": by_subject,
+        "definition": "optimisation_seconds, encoding_seconds: means over subjects; sampling_seconds: mean over "
+        "pictures; seconds_to_first_images: preparation (optimisation, encoding) and the first_images pictures of one "
+        "prompt, drawn alone (cpu_: of the process on the processor); seconds_whole_subject: preparation and all "
+        f"pictures of the benchmark; seconds_per_subject: preparation and {IMAGES_A_SUBJECT} pictures at the mean "
+        "speed; models are loaded before; bytes_per_subject: mean of what must be kept of a subject to draw it again, "
+        "beside the models that all subjects share and its own pictures, float16",
+    }  # fmt: skip
+
+
+def read_benchmark(
+    subjects: str, prompts: str, demonstrations: str, images: str, prompts_per_subject: int, first: int | None = None
+) -> list[BenchmarkSubject]:
+    """The subjects with their demonstrations and the first prompts of each, in the benchmark's order.
+
+    Args:
+        first: so many subjects only; None: all.
+    """
+    people = tables.read(subjects, "benchmark_subjects").head(first)
+    asked = dict(
+        iter(first_prompts(tables.read(prompts, "benchmark_prompts"), prompts_per_subject).groupby("subject_id"))
+    )
+    shown = dict(iter(tables.read(demonstrations, "demonstrations").groupby("subject_id", sort=False)))
+    store = PictureStore([images])
+    return [
+        BenchmarkSubject(
+            row.subject_id,
+            row.class_name,
+            tuple(
+                (store(i), t)
+                for i, t in zip(shown[row.subject_id]["image_id"], shown[row.subject_id]["text"], strict=True)
+            ),
+            tuple(zip(asked[row.subject_id]["prompt_id"], asked[row.subject_id]["prompt"], strict=True)),
+        )
+        for row in people.itertuples()
+    ]
+
+
+def drawing_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Parser with the benchmark's files, the outputs and the number of prompts."""
+    arguments = parser(doc)
+    for name in ("subjects", "prompts", "demonstrations"):
+        arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"benchmark table of {name}")
+    arguments.add_argument("--images", required=True, metavar="FILE", help="shard of the demonstrations' pictures")
+    arguments.add_argument("--prompts-per-subject", required=True, type=int, metavar="N")
+    arguments.add_argument("--first", type=int, metavar="N", help="draw the first N subjects only (default: all)")
+    arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="finished subjects")
+    arguments.add_argument("--generations", required=True, metavar="FILE", help="table to write")
+    arguments.add_argument("--images-out", required=True, metavar="FILE", help="shard of pictures to write")
+    arguments.add_argument("--timing", required=True, metavar="FILE", help="seconds, JSON to write")
+    return arguments
+
+
+def sampling_settings(settings: Settings) -> Sampling:
+    """How pictures are drawn, of the passed settings of evaluation."""
+    names = (
+        "num_inference_steps", "guidance_scale", "demonstration_guidance_scale", "guidance_stop",
+        "dynamic_thresholding", "images_per_prompt",
+    )  # fmt: skip
+    return Sampling(**{name: settings[f"evaluation.{name}"] for name in names})

@@ -1,0 +1,1 @@
+"""Language models behind one interface: a local instruct model, or a server that speaks OpenAI's protocol."""

@@ -1,0 +1,1 @@
+"""Optimisers: Adafactor in banks of equal shapes, and Muon."""

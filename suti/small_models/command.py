@@ -1,0 +1,37 @@
+"""What the training scripts of the small models share: their arguments."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+
+from suti.cli.arguments import parser
+from suti.small_models.loop import LoopSettings
+from suti.small_models.records import loop_settings
+
+Train = Callable[[LoopSettings, Path, Path | None, Path | None], None]
+
+
+def training_parser(doc: str | None) -> ArgumentParser:
+    """Parser of ``--settings``, the folder to write, the checkpoint and the log; ``doc`` is the help's text."""
+    arguments = parser(doc)
+    arguments.add_argument("--out", type=Path, required=True, help="model folder to write")
+    arguments.add_argument("--checkpoint", type=Path, help="file from which a killed run resumes")
+    arguments.add_argument("--loss", type=Path, help="JSON-lines file of the running losses")
+    return arguments
+
+
+def run(doc: str | None, name: str, learning_rate: float, train: Train) -> None:
+    """Parse a training script's arguments and train.
+
+    Args:
+        doc: the script's docstring, shown by ``--help``.
+        name: of the model; its number of steps is the setting ``train_models.NAME_steps``.
+        learning_rate: peak rate.
+        train: takes the loop's settings, the folder to write, a checkpoint and a log (or None each).
+    """
+    args = training_parser(doc).parse_args()
+    s = args.settings
+    settings = loop_settings(name, s.seed, s[f"train_models.{name}_steps"], learning_rate, s.compute)
+    train(settings, args.out, args.checkpoint, args.loss)

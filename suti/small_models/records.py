@@ -1,0 +1,72 @@
+"""What all trainers share besides the loop: settings, the provenance file, weights at half size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from suti.compute import prepare
+from suti.config.schema import Compute
+from suti.io.atomic import atomic_path, read_json, write_json
+from suti.io.provenance import provenance
+from suti.small_models.loop import LoopSettings
+
+
+def loop_settings(
+    name: str, seed: int, steps: int, learning_rate: float, compute: Compute, **more: Any
+) -> LoopSettings:
+    """``LoopSettings`` of a model from the configuration's seed and compute section."""
+    device = prepare(compute)
+    return LoopSettings(
+        name,
+        seed,
+        steps,
+        learning_rate,
+        threads=compute.threads,
+        device=device.type,
+        precision=compute.precision,
+        **more,
+    )
+
+
+def write_provenance(
+    folder: str | Path,
+    settings: LoopSettings,
+    seconds: float,
+    held_out: dict[str, Any],
+    extra: dict[str, Any] | None = None,
+) -> None:
+    """Write ``provenance.json`` into a model folder: how it was made, how good it is on held-out renders."""
+    made = {
+        "seed": settings.seed,
+        "steps": settings.steps,
+        "learning_rate": settings.learning_rate,
+        "ema_decay": settings.ema_decay,
+        "precision": settings.precision,
+        "threads": settings.threads,
+        **(extra or {}),
+    }
+    write_json(Path(folder) / "provenance.json", provenance(made, seconds, held_out=held_out))
+
+
+def store_half(folder: str | Path) -> None:
+    """Halve the folder's safetensors: floats as float16, which loaders copy into float32 parameters.
+
+    In transformers folders ``config.json`` goes on to say ``dtype: float32``, the precision to compute in.
+    """
+    for path in Path(folder).rglob("*.safetensors"):
+        with safe_open(path, framework="pt") as stream:
+            metadata = stream.metadata() or {"format": "pt"}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        halves = {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in tensors.items()}
+        with atomic_path(path) as part:
+            save_file(halves, part, metadata=metadata)
+            part.chmod(0o644)
+    config = Path(folder) / "config.json"
+    if config.is_file():
+        values = read_json(config)
+        if "transformers_version" in values:
+            write_json(config, values | {"dtype": "float32"})
