@@ -68,7 +68,7 @@ rule generate_suti:
         settings=settings("seed", "compute", "models.base", *SAMPLING),
         code=code_digest("scripts/generate.py"),
         model=lambda wildcards: f"{R}/apprentice/{wildcards.lam}",
-        prompts=lambda wildcards: prompts_per_subject(f"suti-{wildcards.lam}-k{wildcards.k}"),
+        prompts=lambda wildcards: prompts_per_subject(str(Run.suti(wildcards.lam, int(wildcards.k)))),
         cache=f"{R}/generations/cache",
     message:
         "SuTI at lambda {wildcards.lam} with {wildcards.k} demonstrations draws the benchmark"

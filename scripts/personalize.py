@@ -12,9 +12,10 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
+from suti.cli.arguments import drawing_parser
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
-from suti.generation.files import drawing_parser, read_benchmark, sampling_settings, write_generations
+from suti.generation.files import read_benchmark, sampling_settings, write_generations
 from suti.generation.finished import draw_all
 from suti.models.base import load_base
 

@@ -16,7 +16,8 @@ import pandas as pd
 from suti.benchmark.sources import COMPOSITIONAL, SHOWN_ONLY, select_prompts
 from suti.evaluation.bootstrap import template_rows
 from suti.figures.grids import Cell, Sheet
-from suti.figures.style import GREEN, VERMILION, lambda_name, run_name, split_suti
+from suti.figures.style import GREEN, VERMILION, lambda_name, run_name
+from suti.runs import parse_suti
 
 SKILL_NAMES = {
     "recontextualization": "Re-contextualisation",
@@ -155,10 +156,10 @@ def sweep(gallery: Gallery, runs: Sequence[str], by: str, demonstrations: int = 
     ]
     headers = ["demonstrations", *[""] * (demonstrations - 1)]
     if by == "lambda":
-        headers += [f"lambda\n{lambda_name(split_suti(run)[0]).replace(chr(10), ' ')}" for run in runs]
+        headers += [f"lambda\n{lambda_name(parse_suti(run)[0]).replace(chr(10), ' ')}" for run in runs]
         title = "SuTI by the lambda that filtered its training set"
     else:
-        headers += ["no demonstration" if not split_suti(run)[1] else f"k = {split_suti(run)[1]}" for run in runs]
+        headers += ["no demonstration" if not parse_suti(run)[1] else f"k = {parse_suti(run)[1]}" for run in runs]
         title = "SuTI by number of demonstrations"
     labels = [gallery.prompt(*pair) for pair in pairs]
     return Sheet(title, cells, headers, labels, UNCHOSEN, frozenset({demonstrations}))
