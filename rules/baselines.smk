@@ -58,10 +58,12 @@ rule personalize:
         runtime=1440,
     params:
         settings=lambda wildcards: settings(
-            "seed", "compute", "models.base", *SYSTEMS[wildcards.system].settings, *SAMPLING
+            "seed", "compute", "models.base", *SYSTEMS[wildcards.system].reads, *SAMPLING
         )(wildcards),
         code=code_digest("scripts/personalize.py"),
+        module=lambda wildcards: SYSTEMS[wildcards.system].module,
         method_code=lambda wildcards: code_digest(SYSTEMS[wildcards.system].source),
+        reads=lambda wildcards: SYSTEMS[wildcards.system].reads,
         model=lambda wildcards: (
             f"--model {quote(folder)}" if (folder := starting_model(wildcards.system)) else ""
         ),
@@ -72,6 +74,7 @@ rule personalize:
         "{wildcards.system} draws the benchmark"
     shell:
         "python scripts/personalize.py --settings {params.settings:q} --method {wildcards.system}"
+        " --module {params.module} --reads {params.reads}"
         " {params.model} --prompts-per-subject {params.prompts} {params.first}"
         " --subjects {input.subjects} --prompts {input.prompts} --demonstrations {input.demonstrations}"
         " --images {input.images} --cache {params.cache:q}"
@@ -106,8 +109,8 @@ rule train_re_imagen:
             "compute",
             "models.base",
             "apprentice",
-            "baselines.re_imagen_steps",
-            exclude=["apprentice.steps"] if CONFIG.baselines.re_imagen_steps is not None else [],
+            "baselines.re_imagen.steps",
+            exclude=["apprentice.steps"] if CONFIG.baselines.re_imagen.steps is not None else [],
         ),
         code=code_digest("scripts/train_apprentice.py"),
         folder=lambda wildcards: f"{R}/baselines/re-imagen",

@@ -26,7 +26,7 @@ environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight
 from suti import digests, runs
 from suti.baselines.systems import SYSTEMS
 from suti.config.load import ConfigError, lookup, validate_config
-from suti.config.schema import APPRENTICE_COMPUTING
+from suti.config.schema import APPRENTICE_COMPUTING, CSV_BENCHMARKS
 from suti.runs import Run
 
 try:
@@ -240,7 +240,7 @@ def photo_files() -> list[str]:
         return []
     beside = Path(CONFIG.evaluation.path).parent / "prompts_and_classes.txt"
     templates = [str(beside)] if CONFIG.evaluation.benchmark == "dreambench" and beside.is_file() else []
-    prompts = [CONFIG.evaluation.prompts] if CONFIG.evaluation.benchmark == "csv" else []
+    prompts = [CONFIG.evaluation.prompts] if CONFIG.evaluation.benchmark in CSV_BENCHMARKS else []
     return files_below(CONFIG.evaluation.path) + templates + prompts
 
 

@@ -30,8 +30,8 @@ rule make_instruction_pairs:
             "models.base",
             "filtering.encoder",
             "language.skills",
-            "baselines.instruct_pix2pix_edits",
-            "baselines.instruct_pix2pix_draws",
+            "baselines.instruct_pix2pix.edits",
+            "baselines.instruct_pix2pix.draws",
             *SAMPLING,
         ),
         code=code_digest("scripts/make_instruction_pairs.py"),
@@ -68,7 +68,7 @@ rule train_instruct_pix2pix:
             "compute",
             "models.base",
             *(
-                f"baselines.instruct_pix2pix_{name}"
+                f"baselines.instruct_pix2pix.{name}"
                 for name in (
                     "min_image",
                     "min_text",

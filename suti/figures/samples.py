@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from suti.benchmark.sources import COMPOSITIONAL, SHOWN_ONLY, select_prompts
+from suti.benchmark.prompts import COMPOSITIONAL, SHEET_ONLY, select_prompts
 from suti.evaluation.bootstrap import template_rows
 from suti.figures.grids import Cell, Sheet
 from suti.figures.style import GREEN, VERMILION, lambda_name, run_name
@@ -83,7 +83,7 @@ class Gallery:
         each."""
         table = self.prompts if skill is None else self.prompts[self.prompts["skill"] == skill]
         if skill is None:
-            table = table[~table["skill"].isin(SHOWN_ONLY)]
+            table = table[~table["skill"].isin(SHEET_ONLY)]
         drawn = {
             subject_id: [p for p in group["prompt_id"] if all((run, subject_id, p) in self._index for run in runs)]
             for subject_id, group in table.groupby("subject_id", sort=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from suti.benchmark.sources import first_prompts
+from suti.benchmark.prompts import first_prompts
 from suti.config.settings import Settings
 from suti.generation.draw import BenchmarkSubject, Drawn, Sampling
 from suti.io import tables

@@ -1,4 +1,4 @@
-"""The house: no circle of imports, imports run one way, and the package's own names cost nothing until they are used."""
+"""The package: no circle of imports, imports run one way, and its own names cost nothing until they are used."""
 
 from __future__ import annotations
 
