@@ -42,6 +42,7 @@ use rule gpu_program as generate_suti with:
     output:
         **drawn("suti-{lam}-k{k}"),
     params:
+<<<<<<< HEAD
         **call(
             "generate",
             settings("seed", "compute", "models.base", *SAMPLING),
@@ -53,5 +54,12 @@ use rule gpu_program as generate_suti with:
             ),
             cache=f"{R}/generations/cache",
         ),
+=======
+        settings=settings("seed", "compute", "models.base", *SAMPLING),
+        code=code_digest("scripts/generate.py"),
+        model=lambda wildcards: f"{R}/apprentice/{wildcards.lam}",
+        prompts=lambda wildcards: prompts_per_subject(str(Run.suti(wildcards.lam, int(wildcards.k)))),
+        cache=f"{R}/generations/cache",
+>>>>>>> systems
     message:
         "SuTI at lambda {wildcards.lam} with {wildcards.k} demonstrations draws the benchmark"

@@ -17,6 +17,7 @@ use rule gpu_program as make_instruction_pairs with:
     output:
         **PAIRS,
     params:
+<<<<<<< HEAD
         **call(
             "make_instruction_pairs",
             settings(
@@ -30,6 +31,17 @@ use rule gpu_program as make_instruction_pairs with:
                 *SAMPLING,
             ),
             cache=f"{R}/baselines/cache/instruction-pairs",
+=======
+        settings=settings(
+            "seed",
+            "compute",
+            "models.base",
+            "filtering.encoder",
+            "language.skills",
+            "baselines.instruct_pix2pix.edits",
+            "baselines.instruct_pix2pix.draws",
+            *SAMPLING,
+>>>>>>> systems
         ),
     message:
         "Drawing training pairs of InstructPix2Pix"
@@ -46,6 +58,7 @@ use rule gpu_program as train_instruct_pix2pix with:
         **gpus(),
         runtime=2880,
     params:
+<<<<<<< HEAD
         **call(
             "train_instruct_pix2pix",
             settings(
@@ -60,6 +73,24 @@ use rule gpu_program as train_instruct_pix2pix with:
                 "baselines.instruct_pix2pix_batch_size",
                 "baselines.instruct_pix2pix_learning_rate",
                 "baselines.instruct_pix2pix_drop",
+=======
+        settings=settings(
+            "seed",
+            "compute",
+            "models.base",
+            *(
+                f"baselines.instruct_pix2pix.{name}"
+                for name in (
+                    "min_image",
+                    "min_text",
+                    "min_direction",
+                    "keep",
+                    "steps",
+                    "batch_size",
+                    "learning_rate",
+                    "drop",
+                )
+>>>>>>> systems
             ),
             out=EDITOR,
             checkpoint=f"{R}/baselines/cache/instruct-pix2pix.safetensors",
