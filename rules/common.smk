@@ -138,7 +138,7 @@ def compact(value) -> str:
 
 
 # What every rule runs that calls a program of scripts/. The params are those of `call`.
-COMMAND = "python {params.script} {params.settings} {params.options} {params.files} 2>&1 | tee {log}"
+COMMAND = "python {params.script} {params.settings} {params.options} {params.files} 2>&1 | tee {log:q}"
 
 
 def call(script: str, settings=None, **options) -> dict:
