@@ -153,6 +153,9 @@ def call(script: str, settings=None, **options) -> dict:
     Returns:
         ``script``, ``settings``, ``code`` and ``options``, which Snakemake records and compares, and ``files``: one
         option for each named input and output, which it records as files.
+
+    Raises:
+        WorkflowError: an input and an output of one name, which would be one option (when the job is planned).
     """
     path = f"scripts/{script}.py"
 
@@ -165,14 +168,20 @@ def call(script: str, settings=None, **options) -> dict:
             }
         )
 
+    def files(wildcards, input, output):
+        read, written = dict(input.items()), dict(output.items())
+        if twice := read.keys() & written.keys():
+            raise WorkflowError(
+                f"{path}: an input and an output are named {min(twice)}; rename one, and its option"
+            )
+        return command_line({**read, **written})
+
     return {
         "script": path,
         "settings": settings or "",
         "code": code_digest(path),
         "options": told,
-        "files": lambda wildcards, input, output: command_line(
-            {**dict(input.items()), **dict(output.items())}
-        ),
+        "files": files,
     }
 
 
