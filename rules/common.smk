@@ -139,7 +139,7 @@ def compact(value) -> str:
 
 
 # What every rule runs that calls a program of scripts/. The params are those of `call`.
-COMMAND = "python {params.script} {params.settings} {params.options} {params.files} 2>&1 | tee {log}"
+COMMAND = "python {params.script} {params.settings} {params.options} {params.files} 2>&1 | tee {log:q}"
 
 
 def call(script: str, settings=None, **options) -> dict:
@@ -154,6 +154,9 @@ def call(script: str, settings=None, **options) -> dict:
     Returns:
         ``script``, ``settings``, ``code`` and ``options``, which Snakemake records and compares, and ``files``: one
         option for each named input and output, which it records as files.
+
+    Raises:
+        WorkflowError: an input and an output of one name, which would be one option (when the job is planned).
     """
     path = f"scripts/{script}.py"
 
@@ -166,14 +169,20 @@ def call(script: str, settings=None, **options) -> dict:
             }
         )
 
+    def files(wildcards, input, output):
+        read, written = dict(input.items()), dict(output.items())
+        if twice := read.keys() & written.keys():
+            raise WorkflowError(
+                f"{path}: an input and an output are named {min(twice)}; rename one, and its option"
+            )
+        return command_line({**read, **written})
+
     return {
         "script": path,
         "settings": settings or "",
         "code": code_digest(path),
         "options": told,
-        "files": lambda wildcards, input, output: command_line(
-            {**dict(input.items()), **dict(output.items())}
-        ),
+        "files": files,
     }
 
 

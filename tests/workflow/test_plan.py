@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -53,3 +54,69 @@ def test_typo_in_the_configuration_is_named_with_its_remedy(fresh: Callable) -> 
     output = checkout.snakemake("-n", check=False)
     assert "config.yaml" in output and "experts.stepz: unknown; did you mean experts.steps" in output
     assert "Traceback" not in output and not (checkout.path / "results").exists()
+
+
+HOLD_A_MODEL = {
+    "mine_clusters", "caption_images", "train_experts", "train_apprentice", "train_re_imagen", "train_instruct_pix2pix",
+    "make_instruction_pairs", "generate_base", "generate_suti", "personalize", "evaluate", "train_base", "train_clip",
+    "train_captioner", "train_dino", "train_probe", "train_super_resolution", "report_models",
+}  # fmt: skip
+TELL = """
+print("RULES " + json.dumps({
+    made.name: {"gpu": "gpu" in made.resources, "log": str(made.log), "benchmark": str(made.benchmark)}
+    for made in workflow.rules if not made.norun and made.output
+}))
+"""
+
+
+def rules(checkout) -> dict[str, dict]:
+    """What each rule that makes something came to: whether it asks for a GPU, its log, its benchmark."""
+    with open(checkout.path / "Snakefile", "a") as file:
+        file.write(TELL)
+    return json.loads(re.search(r"^RULES (.+)$", checkout.snakemake("--list-rules"), re.MULTILINE)[1])
+
+
+@pytest.mark.parametrize(
+    ("overlay", "wanted"),
+    [
+        ({}, HOLD_A_MODEL),
+        (
+            {"language": {"backend": "transformers", "model": "resources/models/base"}},
+            HOLD_A_MODEL | {"refine_subjects", "write_prompts"},
+        ),
+        ({"compute": {"device": "cpu"}}, set()),
+    ],
+    ids=["grammar", "local_llm", "cpu"],
+)
+def test_a_rule_asks_for_a_gpu_if_its_program_holds_a_model(fresh: Callable, overlay: dict, wanted: set) -> None:
+    checkout = fresh("gpus")
+    checkout.configure(overlay)
+    assert {name for name, rule in rules(checkout).items() if rule["gpu"]} == wanted
+
+
+def test_log_and_benchmark_have_the_name_of_the_rule_and_its_wildcards(fresh: Callable) -> None:
+    found = rules(fresh("logs"))
+    assert len(found) > 30
+    for name, rule in found.items():
+        assert re.fullmatch(rf"results/logs/{name}(/[^/]+)?\.log", rule["log"]), rule
+        assert re.fullmatch(rf"results/benchmarks/{name}(/[^/]+)?\.tsv", rule["benchmark"]), rule
+    assert re.fullmatch(r"results/logs/generate_suti/{lam,.+}-{k,.+}\.log", found["generate_suti"]["log"])
+
+
+def test_names_of_a_rule_are_the_options_of_its_program(fresh: Callable) -> None:
+    checkout = fresh("options")
+    checkout.configure({"results": "my results", "pages": {"parts": 12}})
+    plan = checkout.snakemake("-n", "-p")
+    report, evaluate = (
+        re.search(rf"^Shell command: (python scripts/{name}\.py .+)$", plan, re.MULTILINE)[1]
+        for name in ("report_mining", "evaluate")
+    )
+    assert " --clusters 'my results/mining/clusters-'{0..11}.parquet --pages " in report
+    assert report.endswith("| tee 'my results/logs/report_mining.log'")
+    words = shlex.split(evaluate)
+    assert words[2] == "--settings" and "evaluation.probe" in json.loads(words[3])
+    run = words[words.index("--run") + 1]
+    assert words[words.index("--metrics") + 1] == f"my results/metrics/{run}.parquet"
+    assert not any(word.endswith(".safetensors") for word in words)  # models are watched, not passed
+    checkout.snakemake("my results/world/truth.parquet")
+    assert len(list((checkout.path / "my results" / "world").glob("pages-*.tar"))) == 12
