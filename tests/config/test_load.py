@@ -17,7 +17,8 @@ from suti.config.load import (
     nearest_keys,
     validate_config,
 )
-from suti.config.schema import Config, parse_lambda
+from suti.config.schema import Config
+from suti.config.values import parse_lambda
 
 
 def write(path: Path, text: str) -> Path:
