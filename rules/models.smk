@@ -123,10 +123,11 @@ rule report_models:
         mem_mb=2000,
         runtime=60,
     params:
+        settings=settings("compute"),
         code=code_digest("scripts/report_models.py"),
         folder=lambda wildcards: f"{R}/models",
     message:
         "Judging the small models on held-out renders"
     shell:
-        "python scripts/report_models.py --models resources/models"
+        "python scripts/report_models.py --settings {params.settings:q} --models resources/models"
         " --out {output.figures} --sheets {params.folder:q} 2>&1 | tee {log}"

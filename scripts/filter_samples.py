@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 
-from suti.cli.arguments import parser, shard_paths
+from suti.cli.arguments import parser
 from suti.filtering import filtered_set
 from suti.io import tables
 from suti.io.atomic import write_json
+from suti.io.shards import shard_paths
 
 
 def main() -> None:

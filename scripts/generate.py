@@ -15,8 +15,9 @@ from suti.digests import code_digest, model_digest
 from suti.generation.draw import draw_suti
 from suti.generation.files import drawing_parser, read_benchmark, sampling_settings, write_generations
 from suti.generation.finished import draw_all
-from suti.models.base import check_model_spec, load_base
+from suti.models.base import load_base
 from suti.models.pipeline import SuTIPipeline
+from suti.models.specs import check_model_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 

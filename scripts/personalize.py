@@ -9,9 +9,9 @@ A subject that is done is kept in the cache under its content address, so a kill
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 
+from suti.baselines.systems import SYSTEMS
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
 from suti.generation.files import drawing_parser, read_benchmark, sampling_settings, write_generations
@@ -19,9 +19,6 @@ from suti.generation.finished import draw_all
 from suti.models.base import load_base
 
 ROOT = Path(__file__).resolve().parent.parent
-# The list and a system's module are imported by name: a new entry, or a change of one module, is no change of the code
-# behind the other systems' pictures (suti/digests.py follows statements).
-SYSTEMS = import_module("suti.baselines.systems").SYSTEMS
 
 
 def main() -> None:

@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
-from suti.cli.arguments import parser, shard_paths
+from suti.cli.arguments import parser
 from suti.figures.histogram import delta_histogram, delta_table
 from suti.figures.style import save, save_csv
 from suti.io import tables
 from suti.io.atomic import read_json
+from suti.io.shards import shard_paths
 
 
 def main() -> None:
