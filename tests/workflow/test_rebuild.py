@@ -74,7 +74,7 @@ def test_a_setting_more_and_the_words_of_its_help_rerun_nothing(workflow) -> Non
 def test_other_words_of_help_progress_and_messages_rerun_nothing(workflow) -> None:
     workflow.edit("scripts/train_experts.py", "at once", "together")
     workflow.edit("scripts/train_experts.py", " dropped {", " were dropped {")
-    workflow.edit("scripts/mine_clusters.py", "image shard of the same part", "pictures of the part")
+    workflow.edit("scripts/mine_clusters.py", "shard of the part's pictures", "pictures of the part")
     workflow.edit("suti/experts/progress.py", "LAYOUT = ", 'LAYOUT = "at work: " + ')
     workflow.edit("suti/mining/ingest.py", '"""', '"""Of pages. ')
     assert workflow.planned() == {}
