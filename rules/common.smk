@@ -1,4 +1,5 @@
-# What the chapters share: the validated configuration, the lists that make the jobs, and the helpers for `params`.
+# What the chapters share: the validated configuration, the lists that make the jobs, and `call`, by which a rule calls
+# its program. rules/program.smk shows how a rule reads.
 
 import json
 import os
@@ -9,6 +10,7 @@ from itertools import product
 from os import environ
 from pathlib import Path
 from shlex import quote
+from typing import NamedTuple
 
 from snakemake.exceptions import WorkflowError
 
@@ -113,30 +115,132 @@ def without(value, name: str, names: tuple[str, ...]):
     }
 
 
-def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()):
-    """The settings that go from a job to its script: ``params: settings=settings("seed", "experts")``.
+class Wanted(NamedTuple):
+    """Settings that a rule passes on: dotted names, and names below them that are left out."""
+
+    names: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()) -> Wanted:
+    """The option ``--settings JSON``, for ``call``: ``settings("seed", "experts")``.
 
     Names are dotted paths into the configuration; ``exclude`` takes dotted names away again, so that a rule reruns
-    for no setting that its script does not read. The value is compact JSON with sorted keys (a function, because
-    Snakemake would take the braces of a plain string for wildcards).
+    for no setting that its script does not read.
     """
-    for name in exclude:
+    return Wanted(names, tuple(exclude))
+
+
+@cache
+def settings_option(wanted: Wanted, code: tuple[str, ...]) -> Recorded:
+    """``--settings JSON``, compact and with sorted keys.
+
+    Of a section only those settings are passed that the code could read, by their names (``digests.names``). So a
+    setting more is no change for a rule until its code reads it. What is left out stands under ``without``: a script
+    that reads one of these all the same fails, and gets no default in its stand.
+    """
+    readable = frozenset().union(*(names_in(path) for path in code))
+    left_out = (*wanted.exclude, *(name for key in wanted.names for name in unread(key, readable)))
+    for name in left_out:
         lookup(CONFIG, name)  # an unknown name is an error here too
-    passed = {name: without(lookup(CONFIG, name), name, tuple(exclude)) for name in names}
+    passed = {name: without(lookup(CONFIG, name), name, left_out) for name in wanted.names}
     recorded = {
         name: without(value, name, UNRECORDED) for name, value in passed.items() if name not in UNRECORDED
     }
-    if exclude:  # a script that reads one of these all the same fails
-        passed["without"] = list(exclude)
-    text = Recorded(json.dumps(passed, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
-    text.record = json.dumps(recorded, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return lambda wildcards: text
+    if left_out:
+        passed["without"] = sorted(set(left_out))
+    option = Recorded(f"--settings {quote(compact(passed))}")
+    option.record = compact(recorded)
+    return option
+
+
+def unread(key: str, names: frozenset[str]) -> list[str]:
+    """Dotted names of the settings of a section that have none of these names; none for a single setting."""
+    section = CONFIG
+    for part in key.split("."):
+        section = getattr(section, part)
+    fields = {f"{key}.{field}": field in names for field in getattr(type(section), "model_fields", ())}
+    below = [name for field, is_read in fields.items() if is_read for name in unread(field, names)]
+    return [*(field for field, is_read in fields.items() if not is_read), *below]
+
+
+def compact(value) -> str:
+    """JSON in one line, keys sorted."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+# What every rule runs that calls a program of scripts/. The params are those of `call`.
+COMMAND = "python {params.script} {params.settings} {params.options} {params.files} 2>&1 | tee {log}"
+
+
+def call(script: str, settings=None, module=None, **options) -> dict:
+    """The params by which a rule calls ``scripts/SCRIPT.py``.
+
+    Args:
+        script: name of the program.
+        settings: what ``settings(...)`` returns, or any function from wildcards to it; None: it reads none.
+        module: a function from wildcards to the path of a module that the program imports by name.
+        options: what else it is told. A text may hold wildcards (``run="suti-{lam}-k{k}"``), a function gets them, a
+            list is several words, None is left out. Snakemake records them, as they depend on no file.
+
+    Returns:
+        ``script``, ``settings``, ``code`` and ``options``, which Snakemake records and compares, and ``files``: one
+        option for each named input and output, which it records as files.
+    """
+    path = f"scripts/{script}.py"
+
+    def told(wildcards):
+        values = {name: value(wildcards) if callable(value) else value for name, value in options.items()}
+        return command_line(
+            {
+                name: value.format(**dict(wildcards.items())) if isinstance(value, str) else value
+                for name, value in values.items()
+            }
+        )
+
+    def code(wildcards) -> tuple[str, ...]:
+        return (path, module(wildcards)) if module else (path,)
+
+    def passed(wildcards):
+        wanted = settings(wildcards) if callable(settings) else settings
+        return settings_option(wanted, code(wildcards))
+
+    return {
+        "script": path,
+        "settings": passed if settings else "",
+        "code": lambda wildcards: " ".join(map(code_digest, code(wildcards))),
+        "options": told,
+        "files": lambda wildcards, input, output: command_line(
+            {**dict(input.items()), **dict(output.items())}
+        ),
+    }
+
+
+def command_line(options: dict) -> str:
+    """``--name word`` for each option, quoted; a list is several words; empty lists and None are left out."""
+    words = []
+    for name, value in options.items():
+        values = [value] if isinstance(value, (str, int, float)) else list(value or [])
+        if values:
+            words += [f"--{name.replace('_', '-')}", braces(values)]
+    return " ".join(words)
+
+
+def gpus(count: int = 1) -> dict:
+    """Resources of a job whose program holds a model: so many GPUs, none where ``compute.device`` is cpu."""
+    return {"gpu": count} if count and CONFIG.compute.device != "cpu" else {}
 
 
 @cache
 def code_digest(script: str) -> str:
-    """Hash of a script's code and of all it imports from suti: ``params: code=code_digest("scripts/x.py")``."""
+    """Hash of a script's code and of what it imports from suti that can change its result; ``call`` makes it a param."""
     return digests.code_digest(script, ROOT)
+
+
+@cache
+def names_in(script: str) -> frozenset[str]:
+    """Names by which a script, or what it imports from suti, could read a setting."""
+    return digests.names(script, ROOT)
 
 
 @cache
@@ -250,3 +354,12 @@ def generations(run: str) -> dict[str, str]:
     if run == "real":
         return {"generations": f"{R}/benchmark/targets.parquet", "images": f"{R}/benchmark/targets.tar"}
     return {"generations": f"{R}/generations/{run}.parquet", "images": f"{R}/generations/{run}.tar"}
+
+
+def drawn(run: str) -> dict[str, str]:
+    """Outputs of a run: its table, its image shard and its seconds."""
+    return {
+        "generations": f"{R}/generations/{run}.parquet",
+        "images_out": f"{R}/generations/{run}.tar",
+        "timing": f"{R}/generations/{run}.timing.json",
+    }
