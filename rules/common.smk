@@ -116,7 +116,7 @@ def without(value, name: str, names: tuple[str, ...]):
 
 
 class Wanted(NamedTuple):
-    """Settings that a rule passes on: dotted names, and names below them that are left out."""
+    """Settings that a rule passes on, as dotted names, and names below them that it leaves out."""
 
     names: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -136,7 +136,7 @@ def settings_option(wanted: Wanted, code: tuple[str, ...]) -> Recorded:
     """``--settings JSON``, compact and with sorted keys.
 
     Of a section only those settings are passed that the code could read, by their names (``digests.names``). So a
-    setting more is no change for a rule until its code reads it. What is left out stands under ``without``: a script
+    setting more is no change for a rule until its code reads it. What is left out stands under ``without``, and a script
     that reads one of these all the same fails, and gets no default in its stand.
     """
     readable = frozenset().union(*(names_in(path) for path in code))

@@ -22,6 +22,9 @@ RECORDS = ("provenance.json", "loss.csv", "README.md")
 INERT = {
     "suti/__init__.py": "names the version, and the pipeline for who imports it from here",
     "suti/cli/arguments.py": "parses a command line; what it says is in the rule's shell command and params",
+    "suti/config/document.py": "writes config.yaml and its reference page",
+    "suti/config/load.py": "reads configuration files; the settings count by value",
+    "suti/config/plan.py": "checks that what the configuration names is there",
     "suti/config/schema.py": "settings count by value: a rule passes every one that its script reads",
     "suti/config/settings.py": "hands these settings on, and refuses to fill in one that was not passed",
     "suti/devices.py": "chooses the processor or GPU; what the choice rounds is the setting compute.precision",
@@ -57,7 +60,7 @@ def code_digest(script: str | Path, root: str | Path = ".") -> str:
     """Hash (16 hex digits) of a script and of the modules of the package behind it that can change its result.
 
     Args:
-        script: path of the script, relative to ``root``.
+        script: path of the script, relative to ``root`` or whole.
         root: the checkout, which holds the package's folder.
 
     Raises:
@@ -83,7 +86,8 @@ def sources(script: str | Path, root: str | Path = ".") -> list[Path]:
     those of ``INERT``, and files without a statement.
     """
     root = Path(root).resolve()
-    inert = INERT | INERT_FOR.get(Path(script).as_posix(), {})
+    name = (root / script).resolve().relative_to(root).as_posix()
+    inert = INERT | INERT_FOR.get(name, {})
     return sorted(path for path in _reached(script, root, inert) if not _parse(path, root).empty)
 
 
