@@ -49,7 +49,7 @@ use rule gpu_program as generate_suti with:
             model=f"{R}/apprentice/{{lam}}",
             demonstrations_per_subject="{k}",
             prompts_per_subject=lambda wildcards: prompts_per_subject(
-                f"suti-{wildcards.lam}-k{wildcards.k}"
+                str(Run.suti(wildcards.lam, int(wildcards.k)))
             ),
             cache=f"{R}/generations/cache",
         ),

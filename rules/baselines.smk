@@ -33,10 +33,12 @@ use rule gpu_program as personalize with:
         **call(
             "personalize",
             lambda wildcards: settings(
-                "seed", "compute", "models.base", *SYSTEMS[wildcards.system].settings, *SAMPLING
+                "seed", "compute", "models.base", *SYSTEMS[wildcards.system].reads, *SAMPLING
             ),
-            module=lambda wildcards: SYSTEMS[wildcards.system].source,
+            by_name=lambda wildcards: SYSTEMS[wildcards.system].source,
             method="{system}",
+            module=lambda wildcards: SYSTEMS[wildcards.system].module,
+            reads=lambda wildcards: SYSTEMS[wildcards.system].reads,
             model=lambda wildcards: starting_model(wildcards.system),
             prompts_per_subject=lambda wildcards: prompts_per_subject(wildcards.system),
             first=CONFIG.evaluation.baseline_subjects,
@@ -67,8 +69,8 @@ use rule gpu_program as train_re_imagen with:
                 "compute",
                 "models.base",
                 "apprentice",
-                "baselines.re_imagen_steps",
-                exclude=["apprentice.steps"] if CONFIG.baselines.re_imagen_steps is not None else [],
+                "baselines.re_imagen.steps",
+                exclude=["apprentice.steps"] if CONFIG.baselines.re_imagen.steps is not None else [],
             ),
             out_dir=f"{R}/baselines/re-imagen",
             checkpoints=f"{R}/baselines/.checkpoints/re-imagen",

@@ -25,10 +25,11 @@ environ["PYTHONPATH"] = os.pathsep.join(
 environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ["PATH"]])
 environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight for the job's cores
 
-from suti import digests
+from suti import digests, runs
 from suti.baselines.systems import SYSTEMS
 from suti.config.load import ConfigError, lookup, validate_config
-from suti.config.schema import APPRENTICE_COMPUTING
+from suti.config.schema import APPRENTICE_COMPUTING, CSV_BENCHMARKS
+from suti.runs import Run
 
 try:
     CONFIG = validate_config(config, workflow.configfiles)
@@ -45,9 +46,9 @@ LAMBDA = CONFIG.filtering.default
 
 # Runs of the evaluation (`real` is no system: its pictures are the benchmark's own).
 DEMONSTRATIONS = CONFIG.evaluation.demonstrations
-SUTI = f"suti-{LAMBDA}-k{DEMONSTRATIONS}"
-LAMBDA_RUNS = [f"suti-{lam}-k{DEMONSTRATIONS}" for lam in LAMBDAS]
-DEMONSTRATION_RUNS = [f"suti-{LAMBDA}-k{k}" for k in CONFIG.evaluation.demonstration_grid]
+SUTI = str(Run.suti(LAMBDA, DEMONSTRATIONS))
+LAMBDA_RUNS = [str(Run.suti(lam, DEMONSTRATIONS)) for lam in LAMBDAS]
+DEMONSTRATION_RUNS = [str(Run.suti(LAMBDA, k)) for k in CONFIG.evaluation.demonstration_grid]
 MAIN_RUNS = ["real", "base", SUTI]
 BASELINE_RUNS = CONFIG.baselines.systems
 RUNS = list(dict.fromkeys([*MAIN_RUNS, *BASELINE_RUNS, *LAMBDA_RUNS, *DEMONSTRATION_RUNS]))
@@ -77,9 +78,9 @@ wildcard_constraints:
     part=r"\d+",
     number=r"\d+",
     shard=r"\d+",
-    lam=r"none|q?\d*\.?\d+",
+    lam=runs.LAMBDA,
     k=r"\d+",
-    run=r"[a-z0-9.-]+",
+    run=runs.PATTERN,
     system="|".join(SYSTEMS),
 
 
@@ -173,13 +174,13 @@ def compact(value) -> str:
 COMMAND = "python {params.script} {params.settings} {params.options} {params.files} 2>&1 | tee {log}"
 
 
-def call(script: str, settings=None, module=None, **options) -> dict:
+def call(script: str, settings=None, by_name=None, **options) -> dict:
     """The params by which a rule calls ``scripts/SCRIPT.py``.
 
     Args:
         script: name of the program.
         settings: what ``settings(...)`` returns, or any function from wildcards to it; None: it reads none.
-        module: a function from wildcards to the path of a module that the program imports by name.
+        by_name: a function from wildcards to the path of a module that the program imports by name.
         options: what else it is told. A text may hold wildcards (``run="suti-{lam}-k{k}"``), a function gets them, a
             list is several words, None is left out. Snakemake records them, as they depend on no file.
 
@@ -199,7 +200,7 @@ def call(script: str, settings=None, module=None, **options) -> dict:
         )
 
     def code(wildcards) -> tuple[str, ...]:
-        return (path, module(wildcards)) if module else (path,)
+        return (path, by_name(wildcards)) if by_name else (path,)
 
     def passed(wildcards):
         wanted = settings(wildcards) if callable(settings) else settings
@@ -345,7 +346,7 @@ def photo_files() -> list[str]:
         return []
     beside = Path(CONFIG.evaluation.path).parent / "prompts_and_classes.txt"
     templates = [str(beside)] if CONFIG.evaluation.benchmark == "dreambench" and beside.is_file() else []
-    prompts = [CONFIG.evaluation.prompts] if CONFIG.evaluation.benchmark == "csv" else []
+    prompts = [CONFIG.evaluation.prompts] if CONFIG.evaluation.benchmark in CSV_BENCHMARKS else []
     return files_below(CONFIG.evaluation.path) + templates + prompts
 
 

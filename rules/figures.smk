@@ -8,7 +8,7 @@ TABLE_RUNS = {
     "differences": ["real", "base", *BASELINE_RUNS, SUTI],
     "copies": ["real", "base", *BASELINE_RUNS, SUTI],
 }
-WITHOUT_DEMONSTRATIONS = f"suti-{LAMBDA}-k0"
+WITHOUT_DEMONSTRATIONS = str(Run.suti(LAMBDA, 0))
 if WITHOUT_DEMONSTRATIONS in RUNS and WITHOUT_DEMONSTRATIONS != SUTI:
     TABLE_RUNS["differences"].append(WITHOUT_DEMONSTRATIONS)
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from suti.cli.arguments import drawing_parser
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
 from suti.generation.draw import draw_suti
-from suti.generation.files import drawing_parser, read_benchmark, sampling_settings, write_generations
+from suti.generation.files import read_benchmark, sampling_settings, write_generations
 from suti.generation.finished import draw_all
+from suti.io.model_specs import check_model_spec
 from suti.models.base import load_base
 from suti.models.pipeline import SuTIPipeline
-from suti.models.specs import check_model_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,36 +13,30 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from suti.benchmark import sources as benchmark
+from suti.benchmark.contents import Benchmark, thinned
+from suti.benchmark.sources import Choice, find_source
 from suti.cli.arguments import parser
 from suti.config.settings import Settings
 from suti.io import tables
 from suti.io.shards import encode_png, write_shard
 
 
-def load(settings: Settings) -> benchmark.Benchmark:
+def load(settings: Settings) -> Benchmark:
     """The benchmark that the settings name."""
+    choice = Choice(
+        path=Path(settings["evaluation.path"]).expanduser(),
+        prompts=Path(settings["evaluation.prompts"]).expanduser(),
+        subjects=settings["evaluation.subjects"],
+        prompts_per_subject=settings["evaluation.prompts_per_subject"],
+        seed=settings.seed,
+        demonstrations=max([settings["evaluation.demonstrations"], *settings["evaluation.demonstration_grid"]]),
+        spread=settings["evaluation.demonstration_spread"],
+        images_per_prompt=settings["evaluation.images_per_prompt"],
+        max_pixels=settings["pages.max_pixels"],
+    )
+    whole = find_source(settings["evaluation.benchmark"]).benchmark(choice)
     main = settings["evaluation.main_subjects"]
-    if main is None:
-        return whole(settings)
-    return benchmark.thinned(whole(settings), main, settings["evaluation.ablation_prompts_per_subject"])
-
-
-def whole(settings: Settings) -> benchmark.Benchmark:
-    """All prompts of all its subjects."""
-    source = settings["evaluation.benchmark"]
-    subjects, prompts = settings["evaluation.subjects"], settings["evaluation.prompts_per_subject"]
-    if source == "world":
-        shown = max([settings["evaluation.demonstrations"], *settings["evaluation.demonstration_grid"]])
-        return benchmark.from_world(
-            settings.seed, subjects, prompts, shown, settings["evaluation.images_per_prompt"],
-            settings["evaluation.demonstration_spread"],
-        )  # fmt: skip
-    path, max_pixels = Path(settings["evaluation.path"]).expanduser(), settings["pages.max_pixels"]
-    if source == "csv":
-        return benchmark.listed(path, Path(settings["evaluation.prompts"]).expanduser(), subjects, prompts, max_pixels)
-    read = benchmark.dreambench if source == "dreambench" else benchmark.folders
-    return read(path, subjects, prompts, max_pixels)
+    return whole if main is None else thinned(whole, main, settings["evaluation.ablation_prompts_per_subject"])
 
 
 def main() -> None:

@@ -13,18 +13,22 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from suti.models.specs import model_folder
+from suti.io.model_specs import model_folder
 
 PACKAGE = "suti"
 RECORDS = ("provenance.json", "loss.csv", "README.md")
 
-# Modules that cannot change a result, each with the reason. A digest passes them by, with all that only they import.
+# Modules and folders that cannot change a result, each with the reason. A digest passes them by, with all that they
+# alone import.
 INERT = {
     "suti/__init__.py": "names the version, and the pipeline for who imports it from here",
+    "suti/baselines/settings/": "settings count by value, as those of the schema",
     "suti/cli/arguments.py": "parses a command line; what it says is in the rule's shell command and params",
     "suti/config/document.py": "writes config.yaml and its reference page",
+    "suti/config/fields.py": "what the sections of settings are made of",
     "suti/config/load.py": "reads configuration files; the settings count by value",
     "suti/config/plan.py": "checks that what the configuration names is there",
+    "suti/config/renamed.py": "names of settings before",
     "suti/config/schema.py": "settings count by value: a rule passes every one that its script reads",
     "suti/config/settings.py": "hands these settings on, and refuses to fill in one that was not passed",
     "suti/devices.py": "chooses the processor or GPU; what the choice rounds is the setting compute.precision",
@@ -36,14 +40,10 @@ INERT = {
     "suti/io/slots.py": "shares GPUs among processes",
     "suti/models/card.py": "writes the model card",
 }
-# The same for one script: what it takes from the module is in the params of its rules, by value.
-INERT_FOR = {
-    "scripts/personalize.py": {
-        "suti/baselines/systems.py": "a list of systems; the rule passes one's settings, start and code",
-    },
-}
+# Folders that define settings and read none.
+SETTINGS = ("suti/config/", "suti/baselines/settings/")
 # Modules that import others by name. A rule passes the digest of the one that its job runs.
-BY_NAME = ("suti/baselines/systems.py",)
+BY_NAME = ("suti/baselines/method.py",)
 # Modules that hold one thing for each of many names, in a dictionary: of it a script counts the names that it says.
 KEYED = {"suti/io/tables.py": "TABLES"}
 # Arguments of calls whose words are for people: (keywords, whether those by position too), by the name called.
@@ -70,6 +70,12 @@ def code_digest(script: str | Path, root: str | Path = ".") -> str:
     """
     root = Path(root).resolve()
     parsed = {path.relative_to(root).as_posix(): _parse(path, root) for path in sources(script, root)}
+    for name, module in parsed.items():
+        if module.by_name and name not in BY_NAME:
+            raise ValueError(
+                f"{root / name}, line {module.by_name}: imports by name, which no digest can follow; write an import "
+                "statement, and see INERT in suti/digests.py"
+            )
     words = frozenset().union(*(module.words for name, module in parsed.items() if name not in KEYED))
     lines = []
     for name, module in parsed.items():
@@ -86,9 +92,7 @@ def sources(script: str | Path, root: str | Path = ".") -> list[Path]:
     those of ``INERT``, and files without a statement.
     """
     root = Path(root).resolve()
-    name = (root / script).resolve().relative_to(root).as_posix()
-    inert = INERT | INERT_FOR.get(name, {})
-    return sorted(path for path in _reached(script, root, inert) if not _parse(path, root).empty)
+    return sorted(path for path in _reached(script, root, INERT) if not _parse(path, root).empty)
 
 
 def names(script: str | Path, root: str | Path = ".") -> frozenset[str]:
@@ -98,8 +102,8 @@ def names(script: str | Path, root: str | Path = ".") -> frozenset[str]:
     is read by none of them, and a rule need not pass it.
     """
     root = Path(root).resolve()
-    paths = _reached(script, root, {})
-    return frozenset().union(*(_parse(p, root).names for p in paths if p.parent != root / PACKAGE / "config"))
+    paths = _reached(script, root, SETTINGS)
+    return frozenset().union(*(_parse(path, root).names for path in paths))
 
 
 def _reached(script: str | Path, root: Path, passed_by: Iterable[str]) -> set[Path]:
@@ -111,7 +115,10 @@ def _reached(script: str | Path, root: Path, passed_by: Iterable[str]) -> set[Pa
     queue = [start]
     while queue:
         path = queue.pop()
-        if path not in seen and path.relative_to(root).as_posix() not in passed_by:
+        name = path.relative_to(root).as_posix()
+        if path not in seen and not any(
+            name == other or (other.endswith("/") and name.startswith(other)) for other in passed_by
+        ):
             seen.add(path)
             for module in _parse(path, root).imports:
                 queue.extend(_files(module, path, root))
@@ -125,6 +132,7 @@ class _Parsed:
         digest: hash of its syntax tree in normal form.
         empty: whether it has no statement.
         imports: as ``(level, dotted name)``.
+        by_name: a line on which it imports by name, or 0.
         words: its string constants.
         names: these, and the names of its attributes and parameters.
         entries: hash of each entry of the dictionary that ``KEYED`` names, which ``digest`` leaves out.
@@ -135,6 +143,7 @@ class _Parsed:
         imports: set[tuple[int, str]] = set()
         _collect(tree, imports)
         self.imports = sorted(imports)
+        self.by_name = 0
         words: set[str] = set()
         others: set[str] = set()
         for node in ast.walk(tree):
@@ -143,9 +152,8 @@ class _Parsed:
             elif isinstance(node, ast.Call):
                 for part in _messages(node):
                     _silence(part)
-                if _called(node) in ("import_module", "__import__") and name not in BY_NAME:
-                    raise ValueError(f"{path}, line {node.lineno}: imports by name, which no digest can follow; write "
-                                     "an import statement, and see INERT in suti/digests.py")  # fmt: skip
+                if _called(node) in ("import_module", "__import__"):
+                    self.by_name = node.lineno
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 words.add(node.value)
             elif isinstance(node, ast.Attribute):

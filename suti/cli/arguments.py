@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from suti.config.settings import Settings, read_settings
 
@@ -13,3 +14,18 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     result.add_argument("--settings", type=read_settings, default=Settings({}), metavar="JSON",
                         help='JSON of dotted names, e.g. \'{"seed": 0, "compute": {"threads": 2}}\'')  # fmt: skip
     return result
+
+
+def drawing_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Parser with the benchmark's files, the outputs and the number of prompts."""
+    arguments = parser(doc)
+    for name in ("subjects", "prompts", "demonstrations"):
+        arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"benchmark table of {name}")
+    arguments.add_argument("--images", required=True, metavar="FILE", help="shard of the demonstrations' pictures")
+    arguments.add_argument("--prompts-per-subject", required=True, type=int, metavar="N")
+    arguments.add_argument("--first", type=int, metavar="N", help="draw the first N subjects only (default: all)")
+    arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="finished subjects")
+    arguments.add_argument("--generations", required=True, metavar="FILE", help="table to write")
+    arguments.add_argument("--images-out", required=True, metavar="FILE", help="shard of pictures to write")
+    arguments.add_argument("--timing", required=True, metavar="FILE", help="seconds, JSON to write")
+    return arguments

@@ -30,11 +30,6 @@ _PROGRAM = re.compile(r"scripts/(\w+)\.py|\bcall\(\s*\"(\w+)\"")
 def page(root: Path) -> str:
     """Text of the page for the checkout at ``root``."""
     inert = [f"- `{name}` {reason}" for name, reason in sorted(digests.INERT.items())]
-    inert += [
-        f"- `{name}`, for `{script}` alone: {reason}"
-        for script, passed_by in digests.INERT_FOR.items()
-        for name, reason in passed_by.items()
-    ]
     sections = [INTRODUCTION + "\n".join(inert)]
     for program, rules in sorted(programs(root).items()):
         lines = [

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from suti.config.load import ConfigError, located, places_of
-from suti.config.schema import Config
-from suti.models.specs import HF_HUB, LOCAL_DIR, OPEN_CLIP, REMEDY, SPEC_FORMS, TRANSFORMERS, is_hub_id, model_folder
+from suti.config.schema import CSV_BENCHMARKS, Config
+from suti.io.model_specs import HF_HUB, LOCAL_DIR, OPEN_CLIP, REMEDY, SPEC_FORMS, TRANSFORMERS, is_hub_id, model_folder
 
 SHIPPED = Path("resources/models")
 INDEX, CONFIG, OPEN_CLIP_CONFIG = "model_index.json", "config.json", "open_clip_config.json"
@@ -108,7 +108,7 @@ def _benchmark(config: Config) -> Iterator[Mistake]:
         yield "evaluation.path", f"{wanted.path!r}: a file; {_PHOTOS}"
     elif not any(entry.is_dir() and not entry.name.startswith(".") for entry in os.scandir(path)):
         yield "evaluation.path", f"{wanted.path!r}: no folder in it; {_PHOTOS}"
-    if wanted.benchmark == "csv":
+    if wanted.benchmark in CSV_BENCHMARKS:
         problem = _absent(wanted.prompts)
         if not problem and not Path(wanted.prompts).is_file():
             problem = "a folder; give the CSV file with columns subject, class and prompt"

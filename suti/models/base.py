@@ -13,9 +13,9 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, UNet2DConditionModel
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
 
+from suti.io.model_specs import check_model_spec
 from suti.models.codec import Codec, LatentCodec, PixelCodec, pixel_patch
 from suti.models.small_attention import use_small_map_attention
-from suti.models.specs import check_model_spec
 
 TEXT_ENCODERS: dict[str, type[PreTrainedModel]] = {"CLIPTextModel": CLIPTextModel, "T5EncoderModel": T5EncoderModel}
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from suti.config.schema import Compute
 from suti.devices import pick_device
-from suti.models.specs import model_folder
+from suti.io.model_specs import model_folder
 
 QUESTION = "Describe this picture in one short sentence that starts with the main object."
 

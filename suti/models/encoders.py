@@ -1,6 +1,6 @@
 """Image and text encoders by spec: one loader for mining, filtering and evaluation.
 
-suti/models/specs.py says how a spec names the library and the model. With transformers that is a CLIPModel,
+suti/io/model_specs.py says how a spec names the library and the model. With transformers that is a CLIPModel,
 CLIPVisionModelWithProjection, Dinov2Model, ViTModel or the like.
 
 Every encoder preprocesses as its own folder says and returns L2-normalised float32 rows, so a product of
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from suti.config.schema import Compute
 from suti.devices import pick_device
-from suti.models.specs import HF_HUB, LOCAL_DIR, OPEN_CLIP, SPEC_FORMS, TRANSFORMERS, model_folder
+from suti.io.model_specs import HF_HUB, LOCAL_DIR, OPEN_CLIP, SPEC_FORMS, TRANSFORMERS, model_folder
 
 
 @runtime_checkable

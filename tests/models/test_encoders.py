@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from suti.io.model_specs import model_folder
 from suti.models.encoders import load_image_encoder, load_text_image_encoder
-from suti.models.specs import model_folder
 
 SIZES = {
     "hidden_size": 16,

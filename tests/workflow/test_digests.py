@@ -9,6 +9,7 @@ import pytest
 
 from suti import digests
 from suti.baselines.systems import SYSTEMS
+from suti.config import schema
 from suti.io import tables
 
 ROOT = Path(__file__).parents[2]
@@ -151,10 +152,20 @@ def test_an_import_by_name_is_refused(tree: Path) -> None:
 
 
 def test_every_exception_is_of_a_module_that_is_there() -> None:
-    named = [*digests.INERT, *digests.BY_NAME, *digests.KEYED, *digests.INERT_FOR]
-    named += [name for modules in digests.INERT_FOR.values() for name in modules]
-    assert [name for name in named if not (ROOT / name).is_file()] == []
+    named = [*digests.INERT, *digests.SETTINGS, *digests.BY_NAME, *digests.KEYED]
+    assert [name for name in named if not (ROOT / name).exists() or name.endswith("/") != (ROOT / name).is_dir()] == []
     assert "suti/config/values.py" not in named
+
+
+def test_of_the_schema_programs_take_sections_alone() -> None:
+    """Sections carry values. All else that a program takes from there would change results without being counted."""
+    taken = set()
+    for path in {path for script in programs() for path in digests.sources(script, ROOT)}:
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and node.module == "suti.config.schema":
+                taken |= {name.name for name in node.names}
+    sections = {name for name in taken if isinstance(getattr(schema, name), type)}
+    assert "Compute" in sections and taken - sections == {"APPRENTICE_COMPUTING"}
 
 
 def test_tables_are_named_by_texts() -> None:
@@ -179,9 +190,9 @@ def test_names_hold_what_a_program_could_read_and_no_more() -> None:
 def test_systems_do_not_count_for_each_other() -> None:
     for system in SYSTEMS.values():
         own = {path.stem for path in digests.sources(system.source, ROOT) if path.parent.name == "baselines"}
-        assert not own & {other.module for other in SYSTEMS.values()} - {system.module}
+        assert system.section in own and not own & {other.section for other in SYSTEMS.values()} - {system.section}
     shared = {path.stem for path in digests.sources("scripts/personalize.py", ROOT)}
-    assert not shared & {"systems", *(system.module for system in SYSTEMS.values())}
+    assert not shared & {"systems", *(system.section for system in SYSTEMS.values())}
     whole = digests.code_digest(ROOT / "scripts" / "personalize.py", ROOT)  # as the script itself asks
     assert whole == digests.code_digest("scripts/personalize.py", ROOT)
 
