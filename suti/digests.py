@@ -164,7 +164,8 @@ class _Parsed:
         self.entries: dict[str, str] = {}
         for entries in _dictionaries(tree, KEYED.get(name)):
             for key, value in zip(entries.keys, entries.values, strict=True):
-                self.entries[ast.literal_eval(key)] = _hash(value)
+                if key is not None:
+                    self.entries[ast.literal_eval(key)] = _hash(value)
             entries.keys, entries.values = [], []
         self.empty = all(isinstance(node, ast.Pass) for node in tree.body)
         self.digest = _hash(tree)
