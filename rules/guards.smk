@@ -1,8 +1,18 @@
-# Before a run: free the lock of a run that was killed, and refuse results of unknown origin.
+# Before a run: name what the configuration names and is not there, free the lock of a run that was killed, and refuse
+# results of unknown origin.
 
 import fcntl
 from base64 import urlsafe_b64encode
 from shutil import rmtree
+
+from suti.config.plan import check_plan
+
+if workflow.is_main_process and not {"--lint", "--report", "--unlock"}.intersection(sys.argv):
+    try:
+        training = not {"models", "train_models"}.isdisjoint(sys.argv)
+        check_plan(CONFIG, config, workflow.configfiles, training)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def free_stale_lock() -> None:

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from suti.config.schema import parse_lambda
+from suti.config.values import parse_lambda
 
 
 def delta_clip(sample: np.ndarray, prompt: np.ndarray, demonstrations: np.ndarray) -> float:
