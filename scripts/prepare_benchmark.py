@@ -1,11 +1,10 @@
 """The benchmark: held-out subjects, prompts, demonstrations, real pictures for the metrics, and the run
 'real'.
 
-    python scripts/prepare_benchmark.py --out-dir results/benchmark \\
+    python scripts/prepare_benchmark.py --subjects subjects.parquet --prompts prompts.parquet \\
+        --demonstrations demonstrations.parquet --images images.tar --references references.tar \\
+        --targets targets.parquet --target-images targets.tar \\
         --settings '{"evaluation.benchmark": "dreambench", "evaluation.path": "dreambooth/dataset", ...}'
-
-Writes subjects.parquet, prompts.parquet, demonstrations.parquet with images.tar, references.tar (keys
-SUBJECT__NN), and targets.parquet with targets.tar.
 """
 
 from __future__ import annotations
@@ -42,24 +41,33 @@ def load(settings: Settings) -> Benchmark:
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--out-dir", required=True, type=Path, help="folder of the seven files")
+    for name, what in {
+        "subjects": "table 'benchmark_subjects'",
+        "prompts": "table 'benchmark_prompts'",
+        "demonstrations": "table 'demonstrations'",
+        "images": "shard of the demonstrations' pictures",
+        "references": "shard of real pictures, keys SUBJECT__NN",
+        "targets": "table 'generations' of the run 'real'",
+        "target-images": "its shard of pictures",
+    }.items():
+        arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"{what}, to write")
     args = arguments.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
-    result, out = load(args.settings), args.out_dir
+    result = load(args.settings)
 
     def references() -> Iterator[tuple[str, bytes]]:
         for subject_id, pictures in result.references.items():
             for number, picture in enumerate(pictures):
                 yield f"{subject_id}__{number:02d}.png", encode_png(picture)
 
-    write_shard(out / "images.tar", ((f"{k}.png", encode_png(v)) for k, v in result.demonstration_images.items()))
-    write_shard(out / "references.tar", references())
-    write_shard(out / "targets.tar", ((f"{k}.png", encode_png(v)) for k, v in result.target_images.items()))
-    tables.write(out / "subjects.parquet", "benchmark_subjects", result.subjects)
-    tables.write(out / "prompts.parquet", "benchmark_prompts", result.prompts)
-    tables.write(out / "demonstrations.parquet", "demonstrations", result.demonstrations)
-    tables.write(out / "targets.parquet", "generations", result.targets)
+    write_shard(args.images, ((f"{k}.png", encode_png(v)) for k, v in result.demonstration_images.items()))
+    write_shard(args.references, references())
+    write_shard(args.target_images, ((f"{k}.png", encode_png(v)) for k, v in result.target_images.items()))
+    tables.write(args.subjects, "benchmark_subjects", result.subjects)
+    tables.write(args.prompts, "benchmark_prompts", result.prompts)
+    tables.write(args.demonstrations, "demonstrations", result.demonstrations)
+    tables.write(args.targets, "generations", result.targets)
     print(
         f"{len(result.subjects)} subjects, {len(result.prompts)} prompts, {len(result.demonstrations)} "
         "demonstrations, "

@@ -1,4 +1,4 @@
-"""What the scripts share: their argument parser, and lists of shards on a command line."""
+"""What the scripts share: their argument parser."""
 
 from __future__ import annotations
 
@@ -29,13 +29,3 @@ def drawing_parser(doc: str | None) -> argparse.ArgumentParser:
     arguments.add_argument("--images-out", required=True, metavar="FILE", help="shard of pictures to write")
     arguments.add_argument("--timing", required=True, metavar="FILE", help="seconds, JSON to write")
     return arguments
-
-
-def shard_paths(paths: list[str], shards: int | None) -> list[str]:
-    """Paths of a list argument; with ``shards``, each is a pattern whose ``{shard}`` counts from 0.
-
-    Thousands of names do not fit a command line, so a rule passes the pattern of their names instead.
-    """
-    if shards is None:
-        return paths
-    return [path.replace("{shard}", str(shard)) for path in paths for shard in range(shards)]
