@@ -52,9 +52,9 @@ def unrecorded_results() -> list[str]:
 if workflow.is_main_process and not {"--touch", "-t"}.intersection(sys.argv):
     if not {"-n", "--dry-run", "--dryrun", "--lint", "--report"}.intersection(sys.argv):
         free_stale_lock()
-    if strangers := unrecorded_results():
+    if unrecorded := unrecorded_results():
         raise WorkflowError(
-            f"{strangers[0]}: no record of how it was made ({len(strangers)} such files), so nobody can tell whether "
+            f"{unrecorded[0]}: no record of how it was made ({len(unrecorded)} such files), so nobody can tell whether "
             "it fits the configuration.\n"
             f"Remedy: get the records (dvc pull), or delete {R}, or, if you know that all of it was made by this very "
             "code and configuration, write the records anew: snakemake --touch --forceall"

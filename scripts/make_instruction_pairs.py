@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from suti.baselines.instruction_pairs import Wanted, draw_wanted, score, wanted_pairs
+from suti.baselines.instruction_pairs import Pair, draw_pictures, plan_pairs, score
 from suti.cli.arguments import parser
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHUNK = 16  # pairs drawn at once, and kept as one
 
 
-def read_chunk(path: Path, chunk: list[Wanted]) -> tuple[np.ndarray, np.ndarray] | None:
+def read_chunk(path: Path, chunk: list[Pair]) -> tuple[np.ndarray, np.ndarray] | None:
     """The pictures of a finished chunk, or None if there is none or its file is damaged (which is then removed)."""
     if not path.exists():
         return None
@@ -43,7 +43,7 @@ def read_chunk(path: Path, chunk: list[Wanted]) -> tuple[np.ndarray, np.ndarray]
         return None
 
 
-def members(chunk: list[Wanted], before: np.ndarray, after: np.ndarray) -> list[tuple[str, bytes]]:
+def members(chunk: list[Pair], before: np.ndarray, after: np.ndarray) -> list[tuple[str, bytes]]:
     """Names and PNG bytes of a chunk's pictures."""
     return [
         (f"{pair.pair_id}-{side}.png", encode_png(picture))
@@ -52,7 +52,7 @@ def members(chunk: list[Wanted], before: np.ndarray, after: np.ndarray) -> list[
     ]
 
 
-def address(chunk: list[Wanted], context: dict[str, Any]) -> str:
+def address(chunk: list[Pair], context: dict[str, Any]) -> str:
     """Content address of a chunk."""
     text = json.dumps([[asdict(pair) for pair in chunk], context], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -69,7 +69,7 @@ def main() -> None:
     s = args.settings
     device = prepare(s.compute)
     sampling = sampling_settings(s)
-    wanted = wanted_pairs(
+    pairs = plan_pairs(
         tables.read_all(args.subjects, "subjects"), s["language.skills"], s["baselines.instruct_pix2pix.edits"],
         s["baselines.instruct_pix2pix.draws"], lexicon.load(args.vocabulary), s.seed,
     )  # fmt: skip
@@ -81,13 +81,13 @@ def main() -> None:
     clip = load_text_image_encoder(s["filtering.encoder"], s.compute)
     rows: list[dict[str, object]] = []
     files: list[tuple[str, bytes]] = []
-    starts = range(0, len(wanted), CHUNK)
+    starts = range(0, len(pairs), CHUNK)
     for start in tqdm(starts, desc="pairs", unit="chunk", mininterval=5):
-        chunk = wanted[start : start + CHUNK]
+        chunk = pairs[start : start + CHUNK]
         path = args.cache / f"{address(chunk, context)}.tar"
         drawn = read_chunk(path, chunk)
         if drawn is None:
-            drawn = draw_wanted(base, chunk, sampling, s.compute, s.seed)
+            drawn = draw_pictures(base, chunk, sampling, s.compute, s.seed)
             write_shard(path, members(chunk, *drawn))
         rows += score(chunk, *drawn, clip)
         files += members(chunk, *drawn)

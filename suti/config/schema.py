@@ -65,8 +65,8 @@ class SuperResolutionStage(Section):
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
         """The spec alone where nothing else is set, as people write it."""
-        told = {key: value for key, value in handler(self).items() if value is not None}
-        return told if len(told) > 1 else self.model
+        values = {key: value for key, value in handler(self).items() if value is not None}
+        return values if len(values) > 1 else self.model
 
 
 def _stage_list(value: Any) -> Any:
