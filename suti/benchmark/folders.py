@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from suti.io.atomic import atomic_path
+from suti.io.shard_index import Member
 
 COLUMNS = ("subject", "class", "prompt")
 MAX_BYTES = 50_000_000
@@ -49,7 +50,7 @@ class Picture:
     prompt_id: str
     prompt: str
     image_index: int
-    path: Path
+    path: Path | Member
 
 
 def read_prompts(file: Path) -> list[Prompt]:

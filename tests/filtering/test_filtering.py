@@ -19,11 +19,7 @@ def scores(deltas: list[float]) -> pd.DataFrame:
             "sample_id": [f"y{i}" for i in range(len(deltas))],
             "subject_id": [f"s{i % 2}" for i in range(len(deltas))],
             "prompt_id": "p",
-            "prompt": "a dog in the snow",
-            "expert_id": "e",
-            "clip_sample": 0.3,
-            "clip_demonstration": 0.2,
-            "delta": deltas,
+            "score": deltas,
         }
     )
 
