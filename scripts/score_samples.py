@@ -1,14 +1,14 @@
 """One score of all samples: a number of each, by their embeddings (delta-CLIP: Eq. 6).
 
-    python scripts/score_samples.py --score delta_clip --shards 8 --samples 'results/experts/samples-{shard}.parquet' \\
-        --embeddings 'results/scores/embeddings-{shard}.safetensors' --scores results/scores/delta_clip.parquet
+    python scripts/score_samples.py --score delta_clip --samples results/experts/samples-*.parquet \\
+        --embeddings results/scores/embeddings-*.safetensors --scores results/scores/delta_clip.parquet
 """
 
 from __future__ import annotations
 
 import pandas as pd
 
-from suti.cli.arguments import parser, shard_paths
+from suti.cli.arguments import parser
 from suti.experts.embedding import read_embeddings
 from suti.filtering import SCORES, score_samples
 from suti.io import tables
@@ -19,13 +19,11 @@ def main() -> None:
     arguments.add_argument("--score", required=True, choices=list(SCORES), help="name of the score")
     arguments.add_argument("--samples", nargs="+", required=True, help="tables 'samples' of all shards")
     arguments.add_argument("--embeddings", nargs="+", required=True, help="their embeddings, in the same order")
-    arguments.add_argument("--shards", type=int, help="number of shards, where these are patterns with {shard}")
     arguments.add_argument("--scores", required=True, metavar="FILE", help="table 'scores' to write")
     args = arguments.parse_args()
-    shards = zip(shard_paths(args.samples, args.shards), shard_paths(args.embeddings, args.shards), strict=True)
     found = [
         score_samples(args.score, tables.read(samples, "samples"), read_embeddings(embeddings))
-        for samples, embeddings in shards
+        for samples, embeddings in zip(args.samples, args.embeddings, strict=True)
     ]
     scores = pd.concat(found, ignore_index=True)
     tables.write(args.scores, "scores", scores)
