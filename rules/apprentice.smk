@@ -42,7 +42,6 @@ use rule gpu_program as generate_suti with:
     output:
         **drawn("suti-{lam}-k{k}"),
     params:
-<<<<<<< HEAD
         **call(
             "generate",
             settings("seed", "compute", "models.base", *SAMPLING),
@@ -50,16 +49,9 @@ use rule gpu_program as generate_suti with:
             model=f"{R}/apprentice/{{lam}}",
             demonstrations_per_subject="{k}",
             prompts_per_subject=lambda wildcards: prompts_per_subject(
-                f"suti-{wildcards.lam}-k{wildcards.k}"
+                str(Run.suti(wildcards.lam, int(wildcards.k)))
             ),
             cache=f"{R}/generations/cache",
         ),
-=======
-        settings=settings("seed", "compute", "models.base", *SAMPLING),
-        code=code_digest("scripts/generate.py"),
-        model=lambda wildcards: f"{R}/apprentice/{wildcards.lam}",
-        prompts=lambda wildcards: prompts_per_subject(str(Run.suti(wildcards.lam, int(wildcards.k)))),
-        cache=f"{R}/generations/cache",
->>>>>>> systems
     message:
         "SuTI at lambda {wildcards.lam} with {wildcards.k} demonstrations draws the benchmark"

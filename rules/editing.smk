@@ -17,7 +17,6 @@ use rule gpu_program as make_instruction_pairs with:
     output:
         **PAIRS,
     params:
-<<<<<<< HEAD
         **call(
             "make_instruction_pairs",
             settings(
@@ -26,22 +25,11 @@ use rule gpu_program as make_instruction_pairs with:
                 "models.base",
                 "filtering.encoder",
                 "language.skills",
-                "baselines.instruct_pix2pix_edits",
-                "baselines.instruct_pix2pix_draws",
+                "baselines.instruct_pix2pix.edits",
+                "baselines.instruct_pix2pix.draws",
                 *SAMPLING,
             ),
             cache=f"{R}/baselines/cache/instruction-pairs",
-=======
-        settings=settings(
-            "seed",
-            "compute",
-            "models.base",
-            "filtering.encoder",
-            "language.skills",
-            "baselines.instruct_pix2pix.edits",
-            "baselines.instruct_pix2pix.draws",
-            *SAMPLING,
->>>>>>> systems
         ),
     message:
         "Drawing training pairs of InstructPix2Pix"
@@ -58,39 +46,20 @@ use rule gpu_program as train_instruct_pix2pix with:
         **gpus(),
         runtime=2880,
     params:
-<<<<<<< HEAD
         **call(
             "train_instruct_pix2pix",
             settings(
                 "seed",
                 "compute",
                 "models.base",
-                "baselines.instruct_pix2pix_min_image",
-                "baselines.instruct_pix2pix_min_text",
-                "baselines.instruct_pix2pix_min_direction",
-                "baselines.instruct_pix2pix_keep",
-                "baselines.instruct_pix2pix_steps",
-                "baselines.instruct_pix2pix_batch_size",
-                "baselines.instruct_pix2pix_learning_rate",
-                "baselines.instruct_pix2pix_drop",
-=======
-        settings=settings(
-            "seed",
-            "compute",
-            "models.base",
-            *(
-                f"baselines.instruct_pix2pix.{name}"
-                for name in (
-                    "min_image",
-                    "min_text",
-                    "min_direction",
-                    "keep",
-                    "steps",
-                    "batch_size",
-                    "learning_rate",
-                    "drop",
-                )
->>>>>>> systems
+                "baselines.instruct_pix2pix.min_image",
+                "baselines.instruct_pix2pix.min_text",
+                "baselines.instruct_pix2pix.min_direction",
+                "baselines.instruct_pix2pix.keep",
+                "baselines.instruct_pix2pix.steps",
+                "baselines.instruct_pix2pix.batch_size",
+                "baselines.instruct_pix2pix.learning_rate",
+                "baselines.instruct_pix2pix.drop",
             ),
             out=EDITOR,
             checkpoint=f"{R}/baselines/cache/instruct-pix2pix.safetensors",

@@ -55,7 +55,9 @@ def main() -> None:
         for key in keys:
             yield f"{key}.png", shards[part_of[key]][key]
 
-    for inputs in tqdm(partition(members, texts, prompts, args.shards), total=args.shards, desc="shards", mininterval=5):
+    for inputs in tqdm(
+        partition(members, texts, prompts, args.shards), total=args.shards, desc="shards", mininterval=5
+    ):
         folder = args.out_dir / str(inputs.shard)
         write_shard(folder / "images.tar", pictures(inputs.demonstrations["image_id"]))
         tables.write(folder / "demonstrations.parquet", "demonstrations", inputs.demonstrations)
