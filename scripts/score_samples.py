@@ -29,7 +29,9 @@ def main() -> None:
     tables.write(args.scores, "scores", scores)
     if len(scores):
         values = scores["score"]
-        print(f"{args.score} of {len(scores)} samples: {values.min():.3f} to {values.max():.3f}, mean {values.mean():.3f}")
+        print(
+            f"{args.score} of {len(scores)} samples: {values.min():.3f} to {values.max():.3f}, mean {values.mean():.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The histogram of the samples' score, delta-CLIP by default, with the grid of lambdas and |G| at each (section 4.1, Eq. 6)."""
+"""The histogram of the samples' score with the grid of lambdas and |G| at each (section 4.1, Eq. 6)."""
 
 from __future__ import annotations
 

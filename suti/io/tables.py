@@ -177,7 +177,12 @@ TABLES: dict[str, tuple[Column, ...]] = {
             "1 if subject, text and realism all pass their thresholds (the paper's AND), else 0",
             True,
         ),
-        ("nearest_dino", "float64", "largest cosine of DINO embeddings to a known picture of the subject", True),
+        (
+            "nearest_dino",
+            "float64",
+            "largest cosine of DINO embeddings (else DINOv2, else the first) to a known picture",
+            True,
+        ),
         ("nearest_pixels", "float64", "largest correlation of pixels with a known picture, in [-1, 1]", True),
         ("diversity", "float64", "mean DINO distance to the other pictures of the prompt; null if there is one", True),
         ("dinov2", "float64", "mean cosine of DINOv2 embeddings to the subject's real pictures", True),

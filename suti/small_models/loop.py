@@ -167,14 +167,14 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor],
 ) -> int:
-    """The step to go on from: 0 without a checkpoint, or if the one there is of other settings.
-
-    Raises:
-        ValueError: the file is no whole checkpoint (names it).
-    """
+    """The step to go on from: 0 without a checkpoint, or if the one there is damaged or of other settings."""
     if path is None or not Path(path).is_file():
         return 0
-    state = read_state(Path(path))
+    try:
+        state = read_state(Path(path))
+    except ValueError as error:
+        print(f"{error}; starting anew")
+        return 0
     if state["key"] != key:
         print(f"{path}: checkpoint of other settings, starting anew")
         return 0

@@ -131,7 +131,7 @@ def test_the_probe_judges_a_subject_at_a_time_and_the_summary_tells_how(tmp_path
     assert found["sample_id"].tolist() == generations["sample_id"].tolist()
     assert found.loc[found["subject_id"] == "a", "text"].tolist() == pytest.approx([0.4, 0.5, 0.6])
     assert found.loc[found["subject_id"] == "a", "overall"].tolist() == [0, 1, 1]
-    found = pd.DataFrame({name: found[name] if name in found else np.nan for name in (*found, *METRICS)})
+    found = pd.DataFrame({name: found.get(name, np.nan) for name in (*found, *METRICS)})
     tables.write(tmp_path / "m.parquet", "image_metrics", found)
     report = summary(found, {"dino": "toy"}, "probe", Judge.thresholds, 50, 0)
     assert report["metrics"]["overall"]["mean"] == pytest.approx(2 / 3)

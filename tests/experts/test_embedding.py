@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from suti.experts.embedding import embed_subject, read_embeddings, write_embeddings
@@ -30,17 +31,13 @@ def full(*rgb: int) -> np.ndarray:
 
 
 def test_scores_by_hand(tmp_path: Path) -> None:
-    import pandas as pd
-
     shown = [full(0, 255, 0), full(120, 160, 0)]
     found = {
         "s": embed_subject(ColourClip(), [full(255, 0, 0), full(0, 255, 0)], ["a red cat", "a red cat"], shown),
         "t": embed_subject(ColourClip(), [full(0, 255, 0)], ["a green cat"], shown[:1]),
     }
     write_embeddings(tmp_path / "e.safetensors", found)
-    samples = pd.DataFrame(
-        {"sample_id": ["s0", "t0", "s1"], "subject_id": ["s", "t", "s"], "prompt_id": "p", "prompt": "", "expert_id": ""}
-    )
+    samples = pd.DataFrame({"sample_id": ["s0", "t0", "s1"], "subject_id": ["s", "t", "s"], "prompt_id": "p"})
     read = read_embeddings(tmp_path / "e.safetensors")
     delta = score_samples("delta_clip", samples, read)
     assert list(delta.columns) == ["sample_id", "subject_id", "prompt_id", "score"]
@@ -50,8 +47,6 @@ def test_scores_by_hand(tmp_path: Path) -> None:
 
 
 def test_scores_that_cannot_be_made_are_named(tmp_path: Path) -> None:
-    import pandas as pd
-
     found = {"s": embed_subject(ColourClip(), [full(255, 0, 0)], ["a red cat"], [full(0, 255, 0)])}
     samples = pd.DataFrame({"sample_id": ["s0", "s1"], "subject_id": "s", "prompt_id": "p"})
     with pytest.raises(ValueError, match=r"score 'beauty': expected one of delta_clip, image_similarity"):

@@ -59,8 +59,12 @@ class Shard:
         self.groups, self.patience = [], patience
         experts = {"method": "lora", "lora_rank": 2, "steps": 1, "batch_size": 1, "num_inference_steps": 1,
                    "keep": keep}  # fmt: skip
-        settings = {"seed": 0, "compute": {"device": "cpu", "precision": "fp32"}, "models.base": "none/none",
-                    "experts": experts}
+        settings = {
+            "seed": 0,
+            "compute": {"device": "cpu", "precision": "fp32"},
+            "models.base": "none/none",
+            "experts": experts,
+        }
         where = {"demonstrations": "demonstrations.parquet", "prompts": "prompts.parquet", "images": "images.tar",
                  "cache": "cache", "kept": "kept", "pictures": "out.tar", "samples": "samples.parquet",
                  "log-table": "log.parquet"}  # fmt: skip

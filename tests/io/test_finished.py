@@ -28,8 +28,8 @@ def test_a_damaged_file_is_removed(tmp_path: Path, harm: str) -> None:
     finished.keep("abcd", {"rows": ["a"]}, [] if harm == "no picture" else PICTURES)
     path = finished.path("abcd")
     whole = path.read_bytes()
-    names = {"no record": whole.replace(b"record.json", b"recork.json"), "no picture": whole}
-    path.write_bytes({"cut": whole[:1100], "empty": b"", "text": b"no tar"} .get(harm, names.get(harm, b"")))
+    harmed = {"cut": whole[:1100], "empty": b"", "text": b"no tar", "no picture": whole}
+    path.write_bytes(harmed.get(harm, whole.replace(b"record.json", b"recork.json")))
     assert finished.find("abcd", lambda record, pictures: pictures[record["rows"][0]]) is None
     assert not path.exists()
 
