@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from suti.config.schema import parse_lambda
-from suti.experts.embedding import SubjectEmbeddings
+
+if TYPE_CHECKING:
+    from suti.experts.embedding import SubjectEmbeddings
 
 Score = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 """Of the unit embeddings of a sample (D,), its prompt (D,) and the demonstrations (n, D): the larger, the better."""
