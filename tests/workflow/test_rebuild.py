@@ -151,6 +151,7 @@ def test_new_lambda_makes_only_its_own(workflow) -> None:
         "train_apprentice": 1,
         "generate_suti": 1,
         "evaluate": 1,
+        "summarise_metrics": 1,
         "plot_deltas": 1,
         "plot_lambda_curve": 1,
         "plot_samples": 1,
