@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from suti.config.schema import Compute
 from suti.config.settings import Settings
-from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, draw_suti
+from suti.diffusion.settings import Sampling
+from suti.generation.draw import BenchmarkSubject, Drawn, draw_suti
 from suti.models.base import BaseModel
 from suti.models.pipeline import SuTIPipeline, load_apprentice
 
@@ -47,5 +48,4 @@ def draw_re_imagen(
     Args:
         base: its ``unet`` is an apprentice.
     """
-    pipeline = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
-    return draw_suti(pipeline, subject, settings.demonstrations, sampling, compute, seed)
+    return draw_suti(SuTIPipeline.of(base), subject, settings.demonstrations, sampling, compute, seed)

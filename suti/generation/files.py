@@ -9,7 +9,8 @@ from typing import Any
 from suti.benchmark.sources import first_prompts
 from suti.cli.arguments import parser
 from suti.config.settings import Settings
-from suti.generation.draw import BenchmarkSubject, Drawn, Sampling
+from suti.diffusion.settings import Sampling
+from suti.generation.draw import BenchmarkSubject, Drawn
 from suti.io import tables
 from suti.io.atomic import write_json
 from suti.io.picture_store import PictureStore
@@ -117,8 +118,4 @@ def drawing_parser(doc: str | None) -> argparse.ArgumentParser:
 
 def sampling_settings(settings: Settings) -> Sampling:
     """How pictures are drawn, of the passed settings of evaluation."""
-    names = (
-        "num_inference_steps", "guidance_scale", "demonstration_guidance_scale", "guidance_stop",
-        "dynamic_thresholding", "images_per_prompt",
-    )  # fmt: skip
-    return Sampling(**{name: settings[f"evaluation.{name}"] for name in names})
+    return Sampling(**{name: settings[f"evaluation.{name}"] for name in Sampling.names()})
