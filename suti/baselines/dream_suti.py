@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
 
+from suti.baselines.method import Method
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
 from suti.diffusion.settings import Sampling
 from suti.experts.fine_tuning import FineTuning, TrainingSet, fixed_rate_adafactor, subject_unet, training_set
@@ -24,6 +25,8 @@ from suti.models.base import BaseModel
 from suti.models.pipeline import SuTIPipeline, load_apprentice
 from suti.seeds import Key, torch_generator
 
+BATCH_SIZE = 4  # pairs of pictures a step
+
 
 @dataclass(frozen=True)
 class DreamSuTI:
@@ -37,17 +40,9 @@ class DreamSuTI:
         return self.tuning.steps
 
 
-def dream_suti_settings(s: Settings) -> DreamSuTI:
-    """Dream-SuTI of the passed settings."""
-    return DreamSuTI(
-        FineTuning(
-            "full", s["baselines.dream_suti_steps"], 4, s["baselines.dream_suti_learning_rate"],
-            frozen=tuple(s["experts.frozen"]),
-        )
-    )  # fmt: skip
-
-
-load_dream_suti = load_apprentice
+def dream_suti_settings(steps: int, learning_rate: float, frozen: Iterable[str]) -> DreamSuTI:
+    """Dream-SuTI with the settings of the configuration; ``frozen`` are the experts'."""
+    return DreamSuTI(FineTuning("full", steps, BATCH_SIZE, learning_rate, frozen=tuple(frozen)))
 
 
 def draw_dream_suti(
@@ -83,21 +78,24 @@ def _tune_apprentice(
     base.network.train()
     for _ in range(tuning.steps):
         pairs = torch.stack([torch.randperm(count, generator=rng)[:2] for _ in range(rows)])
-        shown, wanted = pairs[:, 0], pairs[:, 1]
-        noise = torch.randn(data.x_start[wanted].shape, generator=rng).to(base.device)
+        condition, target = pairs[:, 0], pairs[:, 1]
+        noise = torch.randn(data.x_start[target].shape, generator=rng).to(base.device)
         timesteps = base.schedule.random_times(rows, rng).to(base.device)
         with autocast(compute, base.device):
-            encoded = base.encode_references(data.x_start[shown], data.conditions[shown], 1)
+            encoded = base.encode_references(data.x_start[condition], data.conditions[condition], 1)
             loss = denoising_loss(
-                lambda x, t, c=data.conditions[wanted], references=encoded: base.predict(x, t, c, references),
-                base.schedule, data.x_start[wanted], noise, timesteps,
+                lambda x, t, c=data.conditions[target], references=encoded: base.predict(x, t, c, references),
+                base.schedule, data.x_start[target], noise, timesteps,
             ).mean()  # fmt: skip
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"Dream-SuTI of {key[-1]}: loss {loss.item()}; "
-                f"lower baselines.dream_suti_learning_rate ({tuning.learning_rate})"
+                f"lower baselines.dream_suti.learning_rate ({tuning.learning_rate})"
             )
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     base.network.eval()
+
+
+METHODS = {"dream-suti": Method(dream_suti_settings, draw_dream_suti, load_apprentice)}

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 
+from suti.baselines.method import Method
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
 from suti.diffusion.settings import Sampling
 from suti.experts.fine_tuning import training_set
@@ -47,12 +47,6 @@ class InstructPix2Pix:
     guidance_scale: float
     image_guidance_scale: float
     steps: int = 0  # optimiser steps a subject
-
-
-def instruct_pix2pix_settings(s: Settings) -> InstructPix2Pix:
-    """InstructPix2Pix of the passed settings."""
-    names = ("guidance_scale", "image_guidance_scale")
-    return InstructPix2Pix(**{name: s[f"baselines.instruct_pix2pix_{name}"] for name in names})
 
 
 AT_ONCE = 16  # pictures of a batch, three passes each
@@ -288,3 +282,6 @@ def draw_instruct_pix2pix(
         return to_images(base, edit(base, pictures, said, noise, settings, sampling, compute))
 
     return draw_in_turn(subject, sampling, together, AT_ONCE)
+
+
+METHODS = {"instruct-pix2pix": Method(InstructPix2Pix, draw_instruct_pix2pix, load_instruct_pix2pix)}

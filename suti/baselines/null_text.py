@@ -15,9 +15,9 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from suti.baselines.method import Method
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.diffusion.ddim import ddim_inverse_step, ddim_step, ddim_timesteps
 from suti.diffusion.sampling import guide
 from suti.diffusion.settings import Sampling
@@ -67,13 +67,6 @@ class NullText:
     def steps(self) -> int:
         """Most optimiser steps a demonstration."""
         return self.num_inference_steps * self.inner_steps
-
-
-def null_text_settings(s: Settings) -> NullText:
-    """Null-Text Inversion of the passed settings."""
-    names = ("inner_steps", "learning_rate", "early_stop", "guidance_scale", "cross_share", "self_share")
-    chosen = {name: s[f"baselines.null_text_{name}"] for name in names}
-    return NullText(num_inference_steps=s["baselines.null_text_inference_steps"], **chosen)
 
 
 @dataclass(frozen=True)
@@ -235,3 +228,6 @@ def _predict(base: BaseModel, x: torch.Tensor, timestep: int, text: Conditions, 
     timesteps = torch.full((len(x),), timestep, device=x.device)
     with autocast(compute, base.device):
         return base.predict(x.to(base.dtype), timesteps, text.to(base.dtype))
+
+
+METHODS = {"null-text": Method(NullText, draw_null_text)}

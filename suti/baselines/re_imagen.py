@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from suti.baselines.method import Method
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.diffusion.settings import Sampling
 from suti.generation.draw import BenchmarkSubject, Drawn, draw_suti
 from suti.models.base import BaseModel
@@ -24,20 +24,12 @@ class ReImagen:
     """How Re-Imagen draws.
 
     Attributes:
-        demonstrations: shown of a subject.
+        demonstrations: pictures of a subject at inference.
         steps: optimiser steps a subject.
     """
 
     demonstrations: int
     steps: int = 0
-
-
-def re_imagen_settings(s: Settings) -> ReImagen:
-    """Re-Imagen of the passed settings."""
-    return ReImagen(s["evaluation.demonstrations"])
-
-
-load_re_imagen = load_apprentice
 
 
 def draw_re_imagen(
@@ -49,3 +41,6 @@ def draw_re_imagen(
         base: its ``unet`` is an apprentice.
     """
     return draw_suti(SuTIPipeline.of(base), subject, settings.demonstrations, sampling, compute, seed)
+
+
+METHODS = {"re-imagen": Method(ReImagen, draw_re_imagen, load_apprentice)}

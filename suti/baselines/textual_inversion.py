@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from suti.baselines.method import Method
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
 from suti.diffusion.settings import Sampling
 from suti.experts.fine_tuning import training_set
@@ -48,12 +48,6 @@ class TextualInversion:
     batch_size: int
     learning_rate: float
     vectors: int
-
-
-def textual_inversion_settings(s: Settings) -> TextualInversion:
-    """Textual Inversion of the passed settings."""
-    names = ("steps", "batch_size", "learning_rate", "vectors")
-    return TextualInversion(**{name: s[f"baselines.textual_inversion_{name}"] for name in names})
 
 
 class NewWord:
@@ -124,7 +118,7 @@ def train_word(
     x_start = training_set(base, pictures, [""] * len(pictures)).x_start
     new.vectors.requires_grad_(True)
     optimizer = torch.optim.AdamW([new.vectors], lr=settings.learning_rate)
-    rng, told = torch_generator(*key), replace(base, tokenizer=new.tokenizer)
+    rng, taught = torch_generator(*key), replace(base, tokenizer=new.tokenizer)
     for step in range(settings.steps):
         pick = torch.randint(len(x_start), (settings.batch_size,), generator=rng)
         texts = [TEMPLATES[i].format(new.word) for i in torch.randint(len(TEMPLATES), (len(pick),), generator=rng)]
@@ -132,14 +126,14 @@ def train_word(
         timesteps = base.schedule.random_times(len(pick), rng).to(base.device)
         with autocast(compute, base.device):
             with new.known():
-                conditions = told.encode_with_gradients(texts).to(base.dtype)
+                conditions = taught.encode_with_gradients(texts).to(base.dtype)
             loss = denoising_loss(
                 lambda x, t, c=conditions: base.predict(x, t, c), base.schedule, x_start[pick], noise, timesteps
             ).mean()  # fmt: skip
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"Textual Inversion of {subject.subject_id}: loss {loss.item()} at step {step}; lower "
-                f"baselines.textual_inversion_learning_rate ({settings.learning_rate})"
+                f"baselines.textual_inversion.learning_rate ({settings.learning_rate})"
             )
         optimizer.param_groups[0]["lr"] = settings.learning_rate * (1 - step / settings.steps)
         loss.backward()
@@ -164,6 +158,9 @@ def draw_textual_inversion(
     seconds = clocks() - start
     prompts = [with_word(p, subject.class_name, new.word) for _, p in subject.prompts]
     with new.known():
-        told = replace(base, tokenizer=new.tokenizer)
-        drawn = draw_subject(told, subject, None, prompts, sampling, compute, seed)
+        taught = replace(base, tokenizer=new.tokenizer)
+        drawn = draw_subject(taught, subject, None, prompts, sampling, compute, seed)
     return prepared(replace(drawn, stored_bytes=kept_bytes([new.vectors])), "optimisation_seconds", seconds)
+
+
+METHODS = {"textual-inversion": Method(TextualInversion, draw_textual_inversion)}

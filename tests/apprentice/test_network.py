@@ -15,7 +15,7 @@ from suti.diffusion.sampling import sampling_scheduler
 from suti.diffusion.settings import Sampling
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import load_base
-from suti.models.demonstration_attention import DemonstrationAttention, Demonstrations
+from suti.models.demonstration_attention import DemonstrationAttention, DemonstrationProcessor, Demonstrations
 from suti.models.drawing import draw
 from suti.models.pipeline import SuTIPipeline, save_base
 from tests.tiny import tiny_base
@@ -94,6 +94,21 @@ def test_attention_equals_the_reference():
         want, _ = reference(layer.norm_query(hidden), repeated, repeated)
     want = want * torch.tensor([1.0, 1.0, 0.0, 1.0])[:, None, None]
     torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("is_map", [False, True])
+def test_what_the_layer_reads_is_added(is_map):
+    """A trained apprentice would draw another subject if it were taken away."""
+    torch.manual_seed(0)
+    layer = DemonstrationAttention(16, 16, heads=2, initialization="random")
+    processor = DemonstrationProcessor("here", lambda _, hidden, **__: 2 * hidden, layer)
+    hidden = torch.randn(2, 16, 3, 3) if is_map else torch.randn(2, 9, 16)
+    seen = Demonstrations({"here": layer.keys_values(torch.randn(2, 5, 16))})
+    tokens = hidden.flatten(2).transpose(1, 2) if is_map else hidden
+    read = layer(tokens, seen.keys_values["here"], None)
+    want = 2 * hidden + (read.transpose(1, 2).reshape(hidden.shape) if is_map else read)
+    assert read.abs().max() > 0.1
+    torch.testing.assert_close(processor(None, hidden, demonstrations=seen), want)
 
 
 @pytest.mark.parametrize("kind", KINDS)

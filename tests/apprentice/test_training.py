@@ -111,6 +111,20 @@ def test_dropping_follows_its_probabilities():
     assert count == {(True, True): 100, (True, False): 200, (False, True): 300, (False, False): 400}
 
 
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_timesteps_are_distributed_as_a_power_of_uniform_draws(power):
+    """timestep = T u^power, so P(timestep < q T) = q^(1 / power): below 1 high noise is favoured."""
+    now, seen = trainer(timestep_power=power), []
+    now.unet.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
+    batch = make(0, settings=SETTINGS.model_copy(update={"subjects_per_batch": 60, "targets_per_subject": 4}))
+    now.train_step(batch)
+    total = now.base.scheduler.config.num_train_timesteps
+    drawn = torch.cat(seen).double().sort().values / total
+    assert len(drawn) == 240 and drawn.min() >= 0 and drawn.max() < 1
+    want, below = drawn ** (1 / power), torch.arange(240) / 240
+    assert (want - below).abs().max() < 0.1  # 1 draw of 100 is farther (Kolmogorov); the draws are keyed
+
+
 def test_held_out_subjects_are_the_same_for_another_g():
     trained, kept = hold_out(SUBJECTS, 0.3, seed=0)
     assert len(kept) == 1 and sorted(s.subject_id for s in (*trained, *kept)) == list("abc")

@@ -124,7 +124,7 @@ def test_times_of_training_are_uniform_and_keyed() -> None:
         drawn, again = (schedule.random_times(20_000, torch.Generator().manual_seed(0)) for _ in range(2))
         assert torch.equal(drawn, again)
         times = drawn.double() / schedule.end
-        assert 0 <= times.min() and times.max() < 1
+        assert times.min() >= 0 and times.max() < 1
         quarters = np.histogram(times.numpy(), bins=4, range=(0, 1))[0]
         assert abs(quarters - 5_000).max() < 300, "five standard deviations"
 
