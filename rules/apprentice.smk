@@ -40,12 +40,12 @@ use rule gpu_program as generate_suti with:
         pipeline_files(f"{R}/apprentice/{{lam}}"),
         **BENCHMARK,
     output:
-        **drawn("suti-{lam}-k{k}"),
+        **drawn(runs.TEMPLATE),
     params:
         **call(
             "generate",
             settings("seed", "compute", "models.base", *SAMPLING),
-            run="suti-{lam}-k{k}",
+            run=runs.TEMPLATE,
             model=f"{R}/apprentice/{{lam}}",
             demonstrations_per_subject="{k}",
             prompts_per_subject=lambda wildcards: prompts_per_subject(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from suti.baselines.instruction_pairs import Wanted, draw_wanted, score, wanted_pairs
+from suti.baselines.instruction_pairs import Pair, draw_pictures, plan_pairs, score
 from suti.cli.arguments import parser
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
@@ -29,13 +29,13 @@ ROOT = Path(__file__).resolve().parent.parent
 CHUNK = 16  # pairs drawn at once, and kept as one
 
 
-def chunk_of(chunk: list[Wanted], found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def chunk_of(chunk: list[Pair], found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The first and the second pictures of a finished chunk, each ``(N, H, W, 3)``, of its pictures by key."""
     before, after = (np.stack([found[f"{pair.pair_id}-{side}"] for pair in chunk]) for side in ("before", "after"))
     return before, after
 
 
-def keyed(chunk: list[Wanted], before: np.ndarray, after: np.ndarray) -> list[tuple[str, np.ndarray]]:
+def keyed(chunk: list[Pair], before: np.ndarray, after: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """A chunk's pictures with their keys."""
     return [
         (f"{pair.pair_id}-{side}", picture)
@@ -55,7 +55,7 @@ def main() -> None:
     s = args.settings
     device = prepare(s.compute)
     sampling = sampling_settings(s)
-    wanted = wanted_pairs(
+    pairs = plan_pairs(
         tables.read_all(args.subjects, "subjects"), s["language.skills"], s["baselines.instruct_pix2pix.edits"],
         s["baselines.instruct_pix2pix.draws"], lexicon.load(args.vocabulary), s.seed,
     )  # fmt: skip
@@ -68,13 +68,13 @@ def main() -> None:
     finished = Finished(args.cache)
     rows: list[dict[str, object]] = []
     files: list[tuple[str, bytes]] = []
-    starts = range(0, len(wanted), CHUNK)
+    starts = range(0, len(pairs), CHUNK)
     for start in tqdm(starts, desc="pairs", unit="chunk", mininterval=5):
-        chunk = wanted[start : start + CHUNK]
+        chunk = pairs[start : start + CHUNK]
         address = content_address([[asdict(pair) for pair in chunk], context])
         drawn = finished.find(address, lambda _, found, chunk=chunk: chunk_of(chunk, found))
         if drawn is None:
-            drawn = draw_wanted(base, chunk, sampling, s.compute, s.seed)
+            drawn = draw_pictures(base, chunk, sampling, s.compute, s.seed)
             finished.keep(address, {}, keyed(chunk, *drawn))
         rows += score(chunk, *drawn, clip)
         files += [(f"{key}.png", encode_png(picture)) for key, picture in keyed(chunk, *drawn)]

@@ -19,7 +19,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -115,10 +114,9 @@ def main() -> None:
     images = PictureStore(args.images, {key for t in (*subjects, *held_out) for key, _ in t.demonstrations})
     monitor = None
     if what.sample_every and subjects:
-        # Not by an import statement: what watches the training changes no weights, so an edit of it or of the
-        # figures behind it must not train them anew (suti/digests.py follows statements).
-        watching = import_module("suti.figures.training")
-        monitor = watching.Monitor(args.checkpoints / "training", watched, samples, images, bool(held_out))
+        from suti.figures.training import Monitor  # it loads DVCLive
+
+        monitor = Monitor(args.checkpoints / "training", watched, samples, images, bool(held_out))
     unet = train_apprentice(trainer, subjects, samples, images, args.checkpoints, monitor)
     if trainer.is_main:
         record = provenance(settings, time.perf_counter() - start, subjects=len(subjects), samples=count,

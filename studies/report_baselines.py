@@ -47,12 +47,14 @@ SCORES = ("subject", "text", "realism", "overall")
 def subjects_of(count: int, prompts: int, demonstrations: int) -> tuple[list[BenchmarkSubject], dict[str, Any]]:
     """Subjects with so many prompts and demonstrations each, and the real pictures that they are compared with."""
     world = world_benchmark(SEED, count, prompts, demonstrations, 1)
-    shown, asked = pd.DataFrame(world.demonstrations), template_rows(pd.DataFrame(world.prompts))
+    demonstrations_of = pd.DataFrame(world.demonstrations).groupby("subject_id")
+    prompts_of = template_rows(pd.DataFrame(world.prompts)).groupby("subject_id")
     found = []
     for row in pd.DataFrame(world.subjects).itertuples():
-        mine, wanted = shown[shown["subject_id"] == row.subject_id], asked[asked["subject_id"] == row.subject_id]
-        pairs = [(world.demonstration_images[k], t) for k, t in zip(mine["image_id"], mine["text"], strict=True)]
-        ids = tuple(zip(wanted["prompt_id"], wanted["prompt"], strict=True))
+        texts = demonstrations_of.get_group(row.subject_id)
+        pairs = [(world.demonstration_images[k], t) for k, t in zip(texts["image_id"], texts["text"], strict=True)]
+        rows = prompts_of.get_group(row.subject_id)
+        ids = tuple(zip(rows["prompt_id"], rows["prompt"], strict=True))
         found.append(BenchmarkSubject(row.subject_id, row.class_name, tuple(pairs[:demonstrations]), ids))
     return found, world.references
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from suti.config.schema import parse_lambda
+from suti.config.values import parse_lambda
 
 if TYPE_CHECKING:
     from suti.experts.embedding import SubjectEmbeddings

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from suti.baselines.method import Method
-from suti.baselines.taking_turns import Asked, draw_in_turn, edited
+from suti.baselines.taking_turns import Request, demonstration_of, draw_in_turn
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
@@ -128,20 +128,20 @@ def draw_imagic(
     """Edit a demonstration to every prompt; image i of a prompt edits demonstration i, in turn if there are fewer.
 
     Our choices: a picture is drawn from the noise that other systems draw it from, by the benchmark's sampling; eta is
-    one number, where the paper shows several and lets people choose; the UNet is tuned by the project's Adafactor, and
-    super-resolution is not tuned. All is done for every picture, so all time counts as drawing and ``stored_bytes`` are
-    of all pictures.
+    one number, where the paper shows several and leaves the choice to the reader; the UNet is tuned by the project's
+    Adafactor, and super-resolution is not tuned. All is done for every picture, so all time counts as drawing and
+    ``stored_bytes`` are of all pictures.
     """
     stored = 0
 
-    def one_by_one(asked: Sequence[Asked]) -> np.ndarray:
+    def one_by_one(requests: Sequence[Request]) -> np.ndarray:
         nonlocal stored
         images = []
-        for a in asked:
-            shown = edited(subject, a.image_index)
-            generator = torch_generator(seed, "generation", subject.subject_id, a.prompt_id, a.image_index)
-            key = (seed, "imagic", a.prompt_id, a.image_index, subject.subject_id, "fit")
-            image, size = edit(base, shown, a.prompt, settings, sampling, compute, generator, key)
+        for request in requests:
+            demonstration = demonstration_of(subject, request.image_index)
+            generator = torch_generator(seed, "generation", subject.subject_id, request.prompt_id, request.image_index)
+            key = (seed, "imagic", request.prompt_id, request.image_index, subject.subject_id, "fit")
+            image, size = edit(base, demonstration, request.prompt, settings, sampling, compute, generator, key)
             images.append(image)
             stored += size
         return np.stack(images)

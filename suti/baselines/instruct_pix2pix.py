@@ -19,7 +19,7 @@ from diffusers import UNet2DConditionModel
 
 from suti.baselines.method import Method
 from suti.baselines.prompt_to_prompt import to_images
-from suti.baselines.taking_turns import Asked, draw_in_turn, edited
+from suti.baselines.taking_turns import Request, demonstration_of, draw_in_turn
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
@@ -133,11 +133,11 @@ def train_instruct_pix2pix(
         rows = torch.randint(len(data.after), (batch_size,), generator=rng)
         u = torch.rand(batch_size, generator=rng)
         no_text = ((u < drop) | ((u >= 2 * drop) & (u < 3 * drop))).to(device)
-        shown = (~((u >= drop) & (u < 3 * drop))).to(device)
+        with_picture = (~((u >= drop) & (u < 3 * drop))).to(device)
         timesteps = torch.randint(total, (batch_size,), generator=rng).to(device)
         x_start = data.after[rows]
         noise = torch.randn(x_start.shape, generator=rng).to(device)
-        picture = data.before[rows] * shown[:, None, None, None]
+        picture = data.before[rows] * with_picture[:, None, None, None]
         text = torch.where(no_text[:, None, None], data.empty, data.texts[data.text_of[rows]])
         value = denoising_loss(
             lambda x, t: unet(torch.cat([x, picture], 1), t, text, return_dict=False)[0],
@@ -201,10 +201,10 @@ def edit(
     n, dtype = len(instructions), model.unet.dtype
     empty = model.encode_text([""]).expand(n, -1, -1)
     text = torch.cat([empty, empty, model.encode_text(list(instructions))]).to(dtype)
-    shown = torch.cat([torch.zeros_like(pictures), pictures, pictures]).to(dtype)
+    conditions = torch.cat([torch.zeros_like(pictures), pictures, pictures]).to(dtype)
 
     def denoiser(x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        seen = torch.cat([torch.cat([x.to(dtype)] * 3), shown], 1)
+        seen = torch.cat([torch.cat([x.to(dtype)] * 3), conditions], 1)
         neither, picture, both = model.unet(seen, torch.cat([timesteps] * 3), text, return_dict=False)[0].chunk(3)
         guided = neither + settings.image_guidance_scale * (picture - neither)
         return guided + settings.guidance_scale * (both - picture)
@@ -230,16 +230,17 @@ def draw_instruct_pix2pix(
         base: an editor (``load_instruct_pix2pix``).
     """
 
-    def together(asked: Sequence[Asked]) -> np.ndarray:
-        shown = [edited(subject, a.image_index)[0] for a in asked]
-        pictures = base.condition(training_set(base, shown, [""]).x_start)
-        said = [instruction_of(a.prompt, subject.class_name) for a in asked]
+    def draw_requests(requests: Sequence[Request]) -> np.ndarray:
+        demonstrations = [demonstration_of(subject, request.image_index)[0] for request in requests]
+        pictures = base.condition(training_set(base, demonstrations, [""]).x_start)
+        instructions = [instruction_of(request.prompt, subject.class_name) for request in requests]
         generators = [
-            torch_generator(seed, "generation", subject.subject_id, a.prompt_id, a.image_index) for a in asked
+            torch_generator(seed, "generation", subject.subject_id, request.prompt_id, request.image_index)
+            for request in requests
         ]
-        return to_images(base, edit(base, pictures, said, generators, settings, sampling, compute))
+        return to_images(base, edit(base, pictures, instructions, generators, settings, sampling, compute))
 
-    return draw_in_turn(subject, sampling, together)
+    return draw_in_turn(subject, sampling, draw_requests)
 
 
 METHODS = {"instruct-pix2pix": Method(InstructPix2Pix, draw_instruct_pix2pix, load_instruct_pix2pix)}

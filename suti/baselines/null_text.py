@@ -17,7 +17,7 @@ import torch
 
 from suti.baselines.method import Method
 from suti.baselines.prompt_to_prompt import to_images
-from suti.baselines.taking_turns import Asked, draw_in_turn, edited
+from suti.baselines.taking_turns import Request, demonstration_of, draw_in_turn
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.ddim import ddim_inverse_step, ddim_step, ddim_timesteps
@@ -104,7 +104,7 @@ def tune_null_text(
     null = base.encode_text([""]).expand(len(text), -1, -1).clone()
     x, nulls = trajectory[0], []
     for number, (timestep, to) in enumerate(pairwise(timesteps)):
-        wanted = trajectory[number + 1]
+        pivot = trajectory[number + 1]
         with torch.no_grad():
             conditional = _predict(base, x, timestep, text, compute).float()
         trained = null.clone().requires_grad_(True)
@@ -117,7 +117,7 @@ def tune_null_text(
                 unconditional = _predict(base, x, timestep, trained, compute).float()
                 guided = guide(conditional, unconditional, settings.guidance_scale)
                 reached = ddim_step(base.scheduler, guided, x, timestep, to, clip=base.vae is None)
-                losses = (reached - wanted).square().flatten(1).mean(1)
+                losses = (reached - pivot).square().flatten(1).mean(1)
             # A row keeps the best embedding that it had, and takes no further part once that is near enough.
             better = (losses.detach() < best) & ~done
             null = torch.where(better[:, None, None], trained.detach(), null)
@@ -191,20 +191,22 @@ def draw_null_text(
     del seed
     start = clocks()
     count = max(1, min(sampling.images_per_prompt, len(subject.demonstrations)))
-    inverted = invert(base, [edited(subject, i) for i in range(count)], settings, compute)
+    inverted = invert(base, [demonstration_of(subject, i) for i in range(count)], settings, compute)
     seconds = clocks() - start
 
-    def drawn_together(asked: Sequence[Asked]) -> np.ndarray:
-        chosen = [a.image_index % count for a in asked]
+    def draw_requests(requests: Sequence[Request]) -> np.ndarray:
+        chosen = [request.image_index % count for request in requests]
         used = sorted(set(chosen))
         part = replace(
             inverted, noise=inverted.noise[used], nulls=inverted.nulls[:, used], text=inverted.text[used],
             captions=tuple(inverted.captions[u] for u in used),
         )  # fmt: skip
-        _, edits = edit(base, part, [used.index(c) for c in chosen], [a.prompt for a in asked], settings, compute)
+        _, edits = edit(
+            base, part, [used.index(c) for c in chosen], [request.prompt for request in requests], settings, compute
+        )
         return to_images(base, edits)
 
-    drawn = draw_in_turn(subject, sampling, drawn_together)
+    drawn = draw_in_turn(subject, sampling, draw_requests)
     drawn = replace(drawn, stored_bytes=kept_bytes([inverted.noise, inverted.nulls]))
     return prepared(drawn, "optimisation_seconds", seconds)
 

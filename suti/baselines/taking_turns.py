@@ -12,7 +12,7 @@ from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, clocks
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """One picture to draw."""
 
     prompt_id: str
@@ -20,7 +20,7 @@ class Asked:
     image_index: int
 
 
-def edited(subject: BenchmarkSubject, image_index: int) -> tuple[np.ndarray, str]:
+def demonstration_of(subject: BenchmarkSubject, image_index: int) -> tuple[np.ndarray, str]:
     """The demonstration, (picture, text), that an editor makes image ``image_index`` of: each in turn.
 
     Raises:
@@ -32,7 +32,7 @@ def edited(subject: BenchmarkSubject, image_index: int) -> tuple[np.ndarray, str
 
 
 def draw_in_turn(
-    subject: BenchmarkSubject, sampling: Sampling, draw: Callable[[Sequence[Asked]], np.ndarray], at_once: int = 16
+    subject: BenchmarkSubject, sampling: Sampling, draw: Callable[[Sequence[Request]], np.ndarray], at_once: int = 16
 ) -> Drawn:
     """All pictures of a subject.
 
@@ -41,14 +41,14 @@ def draw_in_turn(
         at_once: most pictures of a call after the first.
     """
     each = sampling.images_per_prompt
-    asked = [Asked(pid, prompt, i) for pid, prompt in subject.prompts for i in range(each)]
+    requests = [Request(pid, prompt, i) for pid, prompt in subject.prompts for i in range(each)]
     start, parts, first_seconds = clocks(), [], None
-    for first, end in pairwise([0, *range(each, len(asked), at_once), len(asked)]):
-        parts.append(draw(asked[first:end]))
+    for first, end in pairwise([0, *range(each, len(requests), at_once), len(requests)]):
+        parts.append(draw(requests[first:end]))
         first_seconds = clocks() - start if first_seconds is None else first_seconds
     rows = [
-        {"sample_id": f"{subject.subject_id}__{a.prompt_id}__{a.image_index}", "subject_id": subject.subject_id,
-         "prompt_id": a.prompt_id, "prompt": a.prompt, "image_index": a.image_index}
-        for a in asked
+        {"sample_id": f"{subject.subject_id}__{r.prompt_id}__{r.image_index}", "subject_id": subject.subject_id,
+         "prompt_id": r.prompt_id, "prompt": r.prompt, "image_index": r.image_index}
+        for r in requests
     ]  # fmt: skip
     return Drawn(rows, np.concatenate(parts), float((clocks() - start)[0]), *map(float, first_seconds))

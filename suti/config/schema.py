@@ -6,7 +6,6 @@ default of the embedded run, `tiny`. Unknown keys are errors.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,19 +24,7 @@ from pydantic import (
 
 from suti.baselines.systems import SYSTEMS, sections
 from suti.config.fields import Fraction, Natural, Positive, Section
-
-
-def parse_lambda(text: str) -> tuple[Literal["none", "absolute", "quantile"], float]:
-    """('none', 0), ('absolute', 0.02) or ('quantile', 0.4) of a lambda as written in the configuration."""
-    if text == "none":
-        return "none", 0.0
-    kind: Literal["absolute", "quantile"] = "quantile" if text.startswith("q") else "absolute"
-    if not re.fullmatch(r"q?\d*\.?\d+", text):  # it becomes part of file names
-        raise ValueError(f"lambda {text!r}: expected none, a number such as 0.02, or a quantile such as q0.4")
-    number = float(text.removeprefix("q"))
-    if kind == "quantile" and not 0 <= number < 1:
-        raise ValueError(f"lambda {text!r}: a quantile lies in [0, 1)")
-    return kind, number
+from suti.config.values import Skill, parse_lambda
 
 
 def _lambda_text(value: Any) -> Any:
@@ -52,7 +39,6 @@ def _lambda_text(value: Any) -> Any:
 Lambda = Annotated[str, BeforeValidator(_lambda_text), WithJsonSchema({"type": ["string", "number"]})]
 EncoderSpec = Annotated[str, WithJsonSchema({"type": ["string", "null"]})]
 ScoreName = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]  # it becomes part of file names
-Skill = Literal["recontextualization", "attribute_editing", "art_style", "accessorization"]
 
 
 def _partial(info: ValidationInfo) -> bool:
@@ -80,8 +66,8 @@ class SuperResolutionStage(Section):
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
         """The spec alone where nothing else is set, as people write it."""
-        told = {key: value for key, value in handler(self).items() if value is not None}
-        return told if len(told) > 1 else self.model
+        values = {key: value for key, value in handler(self).items() if value is not None}
+        return values if len(values) > 1 else self.model
 
 
 def _stage_list(value: Any) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from suti.benchmark.prompts import first_prompts
 from suti.config.settings import Settings
@@ -78,24 +81,25 @@ def read_benchmark(
     Args:
         first: so many subjects only; None: all.
     """
-    people = tables.read(subjects, "benchmark_subjects").head(first)
-    asked = dict(
+    rows = tables.read(subjects, "benchmark_subjects").head(first)
+    prompts_of = dict(
         iter(first_prompts(tables.read(prompts, "benchmark_prompts"), prompts_per_subject).groupby("subject_id"))
     )
-    shown = dict(iter(tables.read(demonstrations, "demonstrations").groupby("subject_id", sort=False)))
+    demonstrations_of = dict(iter(tables.read(demonstrations, "demonstrations").groupby("subject_id", sort=False)))
     store = PictureStore([images])
     return [
         BenchmarkSubject(
             row.subject_id,
             row.class_name,
-            tuple(
-                (store(i), t)
-                for i, t in zip(shown[row.subject_id]["image_id"], shown[row.subject_id]["text"], strict=True)
-            ),
-            tuple(zip(asked[row.subject_id]["prompt_id"], asked[row.subject_id]["prompt"], strict=True)),
+            tuple((store(i), text) for i, text in _pairs(demonstrations_of[row.subject_id], "image_id", "text")),
+            tuple(_pairs(prompts_of[row.subject_id], "prompt_id", "prompt")),
         )
-        for row in people.itertuples()
+        for row in rows.itertuples()
     ]
+
+
+def _pairs(table: pd.DataFrame, first: str, second: str) -> Iterator[tuple[str, str]]:
+    return zip(table[first], table[second], strict=True)
 
 
 def sampling_settings(settings: Settings) -> Sampling:
