@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from suti.config import document
 from suti.config.load import load_config
@@ -25,21 +27,27 @@ def test_config_yaml_is_the_default() -> None:
     assert load_config([ROOT / document.CONFIG]) == Config()
 
 
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo, type[BaseModel] | None]]:
+    """Every field at any depth by its dotted name; its own model if it is a section."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        section = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+        yield prefix + name, field, section
+        if section:
+            yield from fields(section, f"{prefix}{name}.")
+
+
 def test_every_setting_is_described() -> None:
-    for name, field in Config.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            assert field.annotation.__doc__, name
-            for key, entry in field.annotation.model_fields.items():
-                assert entry.description, f"{name}.{key}"
-        else:
-            assert field.description, name
+    for key, field, section in fields(Config):
+        assert section.__doc__ if section else field.description, key
 
 
-def test_reference_has_a_row_for_every_setting() -> None:
+def test_reference_has_a_row_for_every_setting_and_a_heading_for_every_section() -> None:
     text = document.reference()
-    for name, value in Config().model_dump().items():
-        for key in [f"{name}.{k}" for k in value] if isinstance(value, dict) else [name]:
-            assert f"\n| `{key}` | " in text, key
+    for key, _, section in fields(Config):
+        head = f"\n{'#' * (key.count('.') + 2)} `{key}`\n" if section else f"\n| `{key}` | "
+        assert head in text, key
+    assert "\n### `baselines.imagic`\n" in text
     columns = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
     assert columns == {5}
 
