@@ -13,8 +13,8 @@ use rule gpu_program as train_apprentice with:
         model_files(CONFIG.models.base),
         **TRAINING_SET,
         filtered=f"{R}/filtered/{{lam}}.parquet",
-        scores=expand(f"{R}/experts/scores-{{shard}}.parquet", shard=SHARDS),
-        samples=expand(f"{R}/experts/samples-{{shard}}.tar", shard=SHARDS),
+        samples=SAMPLES,
+        pictures=expand(f"{R}/experts/samples-{{shard}}.tar", shard=SHARDS),
     output:
         pipeline_files(f"{R}/apprentice/{{lam}}"),
         f"{R}/apprentice/{{lam}}/loss.csv",

@@ -1,8 +1,18 @@
-# Before a run: free the lock of a run that was killed, and refuse results of unknown origin.
+# Before a run: name what the configuration names and is not there, free the lock of a run that was killed, and refuse
+# results of unknown origin.
 
 import fcntl
 from base64 import urlsafe_b64encode
 from shutil import rmtree
+
+from suti.config.plan import check_plan
+
+if workflow.is_main_process and not {"--lint", "--report", "--unlock"}.intersection(sys.argv):
+    try:
+        training = not {"models", "train_models"}.isdisjoint(sys.argv)
+        check_plan(CONFIG, config, workflow.configfiles, training)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def free_stale_lock() -> None:
@@ -21,13 +31,14 @@ def free_stale_lock() -> None:
 
 
 def unrecorded_results() -> list[str]:
-    """Models and samples that are there but that Snakemake has no record of, so that it would take them as they are.
+    """Models, samples and scores that are there but that Snakemake has no record of, so that it would take them as they are.
 
     That happens when `.snakemake` was deleted or not copied along. What a killed job left counts as recorded:
     Snakemake makes it anew.
     """
     expected = [f"{R}/apprentice/{lam}/unet/diffusion_pytorch_model.safetensors" for lam in LAMBDAS]
     expected += [f"{R}/experts/samples-{shard}.tar" for shard in SHARDS]
+    expected += [f"{R}/scores/{name}.parquet" for name in CONFIG.filtering.scores]
     expected += [file for name in BASELINE_RUNS for file in pipeline_files(starting_model(name))[1:]]
     missing = []
     for path in filter(os.path.exists, expected):

@@ -16,7 +16,8 @@ from suti.digests import code_digest, model_digest
 from suti.generation.draw import draw_suti
 from suti.generation.files import read_benchmark, sampling_settings, write_generations
 from suti.generation.finished import draw_all
-from suti.models.base import check_model_spec, load_base
+from suti.io.model_specs import check_model_spec
+from suti.models.base import load_base
 from suti.models.pipeline import SuTIPipeline
 
 ROOT = Path(__file__).resolve().parent.parent

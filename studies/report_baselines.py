@@ -30,7 +30,7 @@ from suti.config.load import load_config, lookup
 from suti.config.schema import Config
 from suti.config.settings import Settings
 from suti.evaluation.bootstrap import interval, subject_means, template_rows
-from suti.evaluation.evaluate import evaluate_run
+from suti.evaluation.judging import judge_run
 from suti.figures.grids import Cell, Sheet, save
 from suti.generation.draw import BenchmarkSubject, Drawn, draw_suti
 from suti.generation.files import sampling_settings
@@ -77,10 +77,10 @@ def settings_of(entry: str, config: Config) -> tuple[str, Config]:
 
 
 def judged(drawn: list[Drawn], references: dict[str, Any], probe: Probe) -> pd.DataFrame:
-    """Table 'image_metrics' of what was drawn."""
+    """The probe's scores of what was drawn."""
     table = pd.DataFrame([row for d in drawn for row in d.rows]).assign(run="system")
     images = {row["sample_id"]: image for d in drawn for row, image in zip(d.rows, d.images, strict=True)}
-    return evaluate_run(table, images, references, {}, probe)
+    return judge_run(table, images, references, probe)
 
 
 def compared(drawn: list[Drawn], found: pd.DataFrame, base: pd.DataFrame, config: Config) -> dict[str, Any]:

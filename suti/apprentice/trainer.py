@@ -12,11 +12,11 @@ import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 
-from suti.apprentice.checkpoints import read_state, write_state
 from suti.apprentice.data import Batch
 from suti.compute import autocast, deterministic_backward
 from suti.config.schema import Apprentice, Compute
 from suti.diffusion.losses import denoising_loss
+from suti.io.state import read_state, write_state
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import BaseModel
 from suti.optim.adafactor import BankedAdafactor

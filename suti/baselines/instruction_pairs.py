@@ -14,7 +14,8 @@ import pandas as pd
 
 from suti.baselines.prompt_to_prompt import draw_pairs
 from suti.compute import autocast
-from suti.config.schema import Compute, Skill
+from suti.config.schema import Compute
+from suti.config.values import Skill
 from suti.generation.draw import Sampling
 from suti.language.instructions import Edit, edits
 from suti.language.lexicon import Lexicon

@@ -20,6 +20,7 @@ from suti.benchmark.dreambench import dataset_folder
 from suti.benchmark.lists import Prompt
 from suti.benchmark.photos import pictures_in
 from suti.io.images import SUFFIXES
+from suti.io.shard_index import Member
 
 DEPTH = (
     4  # folders that are searched for generated pictures: one more than the layouts have, to name what lies too deep
@@ -35,7 +36,7 @@ class Picture:
     prompt_id: str
     prompt: str
     image_index: int
-    path: Path
+    path: Path | Member
 
 
 def find_references(folder: Path, subjects: Iterable[str] | None = None) -> dict[str, list[Path]]:

@@ -7,13 +7,13 @@ classes the components have, and a VAE's presence says whether the space is late
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, UNet2DConditionModel
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
 
+from suti.io.model_specs import check_model_spec
 from suti.models.codec import Codec, LatentCodec, PixelCodec, pixel_patch
 from suti.models.small_attention import use_small_map_attention
 
@@ -78,24 +78,6 @@ def encode_text(text_encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
 def text_length(tokenizer: PreTrainedTokenizerBase) -> int:
     """Tokens of a text; at most 77, as Stable Diffusion and DeepFloyd IF use."""
     return min(int(tokenizer.model_max_length), 77)
-
-
-def check_model_spec(spec: str, field: str) -> None:
-    """Raise if ``spec`` looks like a local path and no folder is there.
-
-    A hub id has the form ``owner/name``; anything that starts with '.', '/' or 'results'/'resources', or has more
-    than one '/', is a path.
-
-    Raises:
-        FileNotFoundError: names the setting, the folder and the remedy.
-    """
-    path = Path(spec)
-    is_path = spec.startswith((".", "/", "~", "results/", "resources/")) or spec.count("/") != 1
-    if is_path and not path.expanduser().is_dir():
-        raise FileNotFoundError(
-            f"{field}: model folder {spec!r} does not exist; give a folder made by save_pretrained, a hub id "
-            f"(owner/name), or train the small models with `make models`"
-        )
 
 
 def load_base(spec: str, field: str = "models.base") -> BaseModel:

@@ -19,8 +19,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from suti.diffusion.sampling import guide, sample_ddpm, sampling_scheduler
 from suti.io.atomic import write_text
 from suti.io.images import centre_crop_square
+from suti.io.model_specs import check_model_spec
 from suti.models.apprentice_unet import ApprenticeUNet
-from suti.models.base import BaseModel, check_model_spec
+from suti.models.base import BaseModel
 from suti.models.card import model_card
 from suti.models.demonstration_attention import Demonstrations
 

@@ -90,7 +90,7 @@ def test_killed_pairs_go_on_and_an_editor_learns_from_them(
     with pytest.raises(Killed):
         run(make, monkeypatch, **files)
     assert not Path(str(files["pairs"])).exists()
-    kept = sorted((tmp_path / "cache").glob("*.tar"))
+    kept = sorted((tmp_path / "cache").glob("*/*.tar"))
     assert len(kept) == 2
     kept[0].write_bytes(b"no tar")
     drawn.clear()

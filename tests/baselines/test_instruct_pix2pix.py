@@ -24,11 +24,12 @@ from suti.baselines.instruct_pix2pix import (
 )
 from suti.baselines.instruction_pairs import Pair, chosen_pairs, draw_pictures, plan_pairs, score
 from suti.config.schema import Compute, Language
+from suti.config.values import SKILLS
 from suti.diffusion.sampling import sampling_scheduler
 from suti.generation.draw import BenchmarkSubject, Sampling
 from suti.language.instructions import Edit, edits, instruction_of
 from suti.language.lexicon import load
-from suti.language.schema import SKILLS, Description
+from suti.language.schema import Description
 from suti.seeds import torch_generator
 from suti.small_models.loop import LoopSettings
 from tests.tiny import tiny_base
