@@ -29,6 +29,7 @@ from suti import digests, runs
 from suti.baselines.systems import SYSTEMS
 from suti.config.load import ConfigError, lookup, validate_config
 from suti.config.schema import APPRENTICE_COMPUTING, CSV_BENCHMARKS
+from suti.diffusion.settings import Sampling
 from suti.runs import Run
 
 try:
@@ -61,17 +62,7 @@ BENCHMARK = {
     "demonstrations": f"{R}/benchmark/demonstrations.parquet",
     "images": f"{R}/benchmark/images.tar",
 }
-SAMPLING = [
-    f"evaluation.{name}"
-    for name in (
-        "images_per_prompt",
-        "num_inference_steps",
-        "guidance_scale",
-        "demonstration_guidance_scale",
-        "guidance_stop",
-        "dynamic_thresholding",
-    )
-]
+SAMPLING = [f"evaluation.{name}" for name in Sampling.names()]
 
 
 wildcard_constraints:

@@ -36,7 +36,7 @@ def main() -> None:
         pipeline = SuTIPipeline.from_pretrained(args.model)
     else:
         base = load_base(s["models.base"])
-        pipeline = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+        pipeline = SuTIPipeline.of(base)
     pipeline.to(device)
     subjects = read_benchmark(
         args.subjects, args.prompts, args.demonstrations, args.images, args.prompts_per_subject, args.first

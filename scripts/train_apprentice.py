@@ -124,7 +124,7 @@ def main() -> None:
                             waiting_for_data=round(trainer.waited, 4),
                             new_parameters=sum(p.numel() for p in unet.new_parameters()),
                             base_parameters=sum(p.numel() for p in unet.base_parameters()))  # fmt: skip
-        pipeline = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+        pipeline = SuTIPipeline.of(base.with_network(unet))
         with atomic_path(args.out_dir) as folder:
             pipeline.save_pretrained(folder, safe_serialization=True, provenance=record)
             lines = [f"{row['step']},{row['loss']:.6f}" for row in trainer.losses]

@@ -136,8 +136,9 @@ def main() -> None:
     begun = time.perf_counter()
 
     def plain(model: BaseModel, k: int) -> list[Drawn]:
-        pipeline = SuTIPipeline(model.unet, model.text_encoder, model.tokenizer, model.scheduler, model.vae)
-        return [draw_suti(pipeline, subject, k, sampling, config.compute, config.seed) for subject in subjects]
+        return [
+            draw_suti(SuTIPipeline.of(model), subject, k, sampling, config.compute, config.seed) for subject in subjects
+        ]
 
     columns = {"base": plain(base, 0)}
     floor = judged(columns["base"], references, probe)

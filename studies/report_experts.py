@@ -25,6 +25,7 @@ from suti.cli.arguments import parser
 from suti.compute import autocast, prepare
 from suti.config.load import load_config
 from suti.config.schema import Config, Experts
+from suti.diffusion.settings import Sampling
 from suti.evaluation.bootstrap import interval, subject_means, template_rows
 from suti.evaluation.judging import judge_run
 from suti.experts.batched.memory import fit_machine
@@ -35,8 +36,7 @@ from suti.io.atomic import read_json, write_json
 from suti.io.provenance import provenance
 from suti.io.shards import encode_png
 from suti.models.base import load_base
-from suti.models.demonstration_attention import Demonstrations
-from suti.models.pipeline import draw
+from suti.models.drawing import draw
 from suti.seeds import torch_generator
 from suti.small_models.probe_network import load_probe
 
@@ -121,12 +121,8 @@ def samples_of(
     rows: list[dict[str, Any]] = []
     for task in tqdm(tasks, desc="base", mininterval=5, disable=len(tasks) == 1):
         noise = [torch_generator(config.seed, "sample", task.subject_id, pid, 0) for pid, _ in task.prompts]
-        e = config.experts
         with autocast(config.compute, base.device):
-            images = draw(
-                base, [p for _, p in task.prompts], Demonstrations(), noise, e.num_inference_steps, e.guidance_scale,
-                e.dynamic_thresholding, guidance_stop=e.guidance_stop,
-            )  # fmt: skip
+            images = draw(base, [p for _, p in task.prompts], None, noise, Sampling.of(config.experts))
         for (pid, prompt), image in zip(task.prompts, images, strict=True):
             sample_id = f"{task.subject_id}_{pid}_0"
             samples[sample_id] = image

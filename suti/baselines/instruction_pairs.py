@@ -16,7 +16,7 @@ from suti.baselines.prompt_to_prompt import draw_pairs
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.config.values import Skill
-from suti.generation.draw import Sampling
+from suti.diffusion.settings import Sampling
 from suti.language.instructions import Edit, edits
 from suti.language.lexicon import Lexicon
 from suti.language.schema import Description
@@ -78,8 +78,7 @@ def draw_pictures(
     generators = [tuple(torch_generator(seed, "instruction-pairs", p.pair_id) for _ in range(2)) for p in pairs]
     with autocast(compute, base.device):
         return draw_pairs(
-            base, [p.edit.source for p in pairs], [p.edit.target for p in pairs], generators,
-            sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
+            base, [p.edit.source for p in pairs], [p.edit.target for p in pairs], generators, sampling,
             cross_share=0.0, self_share=[p.share for p in pairs], unconditional=True,
         )  # fmt: skip
 

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from suti.config.schema import Compute, Experts
+from suti.diffusion.settings import Sampling
 from suti.experts.batched.keeping import save_expert
 from suti.experts.batched.sampling import draw_experts
 from suti.experts.batched.training import stacked_unet, train_experts
 from suti.experts.fine_tuning import FineTuning, TrainingSet
+from suti.experts.fine_tuning import training_set as set_of
 from suti.io.finished import Finished, content_address
 from suti.io.shards import decode_rgb
-from suti.models.base import BaseModel
-from suti.models.pipeline import to_tensor
+from suti.models.backbone import Backbone
 from suti.seeds import torch_generator
 
 
@@ -68,16 +68,15 @@ def fine_tuning(settings: Experts) -> FineTuning:
                       settings.lora_rank, tuple(settings.frozen))  # fmt: skip
 
 
-def training_set(task: ExpertTask, base: BaseModel) -> TrainingSet:
-    """A subject's pictures and texts as the UNet takes them, computed once."""
-    pictures = [to_tensor(decode_rgb(data), base.image_size) for data in task.images]
-    return TrainingSet(base.codec.encode(torch.stack(pictures).to(base.device)), base.encode_text(list(task.texts)))
+def training_set(task: ExpertTask, base: Backbone) -> TrainingSet:
+    """A subject's pictures and texts as the network takes them, computed once."""
+    return set_of(base, [decode_rgb(data) for data in task.images], task.texts)
 
 
 def run_experts(
     tasks: Sequence[ExpertTask],
     addresses: Sequence[str],
-    base: BaseModel,
+    base: Backbone,
     settings: Experts,
     compute: Compute,
     seed: int,
@@ -106,7 +105,7 @@ def run_experts(
             [(prompt, torch_generator(seed, "sample", task.subject_id, pid, i)) for pid, prompt, i in asked]
             for task, asked in zip(tasks, drawn, strict=True)
         ]
-        images = draw_experts(base, wanted, settings, compute, micro_batch)
+        images = draw_experts(base, wanted, Sampling.of(settings), compute, micro_batch or settings.batch_size)
         for number, task in enumerate(tasks):
             if kept is not None and math.isfinite(losses[number]):
                 save_expert(kept, task.subject_id, addresses[number], base, tuning, parameters.of_expert(number))

@@ -10,7 +10,8 @@ import pandas as pd
 
 from suti.benchmark.prompts import first_prompts
 from suti.config.settings import Settings
-from suti.generation.draw import BenchmarkSubject, Drawn, Sampling
+from suti.diffusion.settings import Sampling
+from suti.generation.draw import BenchmarkSubject, Drawn
 from suti.io import tables
 from suti.io.atomic import write_json
 from suti.io.picture_store import PictureStore
@@ -104,8 +105,4 @@ def _pairs(table: pd.DataFrame, first: str, second: str) -> Iterator[tuple[str, 
 
 def sampling_settings(settings: Settings) -> Sampling:
     """How pictures are drawn, of the passed settings of evaluation."""
-    names = (
-        "num_inference_steps", "guidance_scale", "demonstration_guidance_scale", "guidance_stop",
-        "dynamic_thresholding", "images_per_prompt",
-    )  # fmt: skip
-    return Sampling(**{name: settings[f"evaluation.{name}"] for name in names})
+    return Sampling(**{name: settings[f"evaluation.{name}"] for name in Sampling.names()})

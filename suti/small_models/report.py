@@ -59,7 +59,7 @@ def base_samples(folder: Path, seed: int, count: int) -> tuple[np.ndarray, list[
     truth, people, scenes = views.flat()
     prompts = [scene_phrase(person, scene) for person, scene in zip(people, scenes, strict=True)]
     base = load_base(str(folder.resolve()))
-    pipe = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipe = SuTIPipeline.of(base)
     images = []
     for start in range(0, count, 32):
         some = prompts[start : start + 32]

@@ -26,7 +26,8 @@ from suti.baselines.instruction_pairs import Pair, chosen_pairs, draw_pictures, 
 from suti.config.schema import Compute, Language
 from suti.config.values import SKILLS
 from suti.diffusion.sampling import sampling_scheduler
-from suti.generation.draw import BenchmarkSubject, Sampling
+from suti.diffusion.settings import Sampling
+from suti.generation.draw import BenchmarkSubject
 from suti.language.instructions import Edit, edits, instruction_of
 from suti.language.lexicon import load
 from suti.language.schema import Description
@@ -143,7 +144,7 @@ def test_it_starts_as_the_base(kind: str) -> None:
     base = tiny_base(kind)
     model = editing_model(base)
     x, picture = torch.randn(2, 2, model.channels, 8, 8, generator=torch.Generator().manual_seed(0))
-    text, t = base.encode_text(["a cat", ""]), torch.tensor([10, 900])
+    text, t = base.encode(["a cat", ""]).hidden_states, torch.tensor([10, 900])
     with torch.no_grad():
         assert torch.allclose(
             model.unet(torch.cat([x, picture], 1), t, text).sample, base.unet(x, t, text).sample, atol=1e-6

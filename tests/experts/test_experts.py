@@ -8,6 +8,7 @@ import pytest
 from suti.baselines.dream_suti import DreamSuTI, draw_dream_suti
 from suti.baselines.dreambooth import DreamBooth, draw_dreambooth, with_identifier
 from suti.config.schema import Compute, Experts
+from suti.diffusion.settings import Sampling
 from suti.experts.batched.sampling import draw_experts
 from suti.experts.batched.training import stacked_unet
 from suti.experts.fine_tuning import FineTuning
@@ -19,12 +20,12 @@ from suti.experts.run import (
     keep_result,
     run_experts,
 )
-from suti.generation.draw import BenchmarkSubject, Sampling, draw_suti
+from suti.generation.draw import BenchmarkSubject, draw_suti
 from suti.io.finished import Finished
 from suti.io.shards import encode_png
 from suti.models.apprentice_unet import ApprenticeUNet
-from suti.models.demonstration_attention import Demonstrations
-from suti.models.pipeline import SuTIPipeline, draw
+from suti.models.drawing import draw
+from suti.models.pipeline import SuTIPipeline
 from suti.seeds import torch_generator
 from tests.tiny import tiny_base
 
@@ -98,12 +99,11 @@ def test_draws_are_those_of_the_pipeline(stop):
     make = lambda k, i: torch_generator(k, i)  # noqa: E731
     with stacked_unet(base, fine_tuning(settings), [torch_generator(k) for k in range(3)], FP32):
         drawn = draw_experts(base, [[(p, make(k, i)) for i, p in enumerate(ps)] for k, ps in enumerate(prompts)],
-                             settings, FP32)  # fmt: skip
+                             Sampling.of(settings), FP32, settings.batch_size)  # fmt: skip
     assert [d.shape for d in drawn] == [(3, 16, 16, 3), (0, 16, 16, 3), (1, 16, 16, 3)]
     for k, asked in enumerate(prompts):
         for i, prompt in enumerate(asked):
-            wanted = draw(base, [prompt], Demonstrations(), [make(k, i)], 2, 3.0, settings.dynamic_thresholding,
-                          guidance_stop=stop)  # fmt: skip
+            wanted = draw(base, [prompt], None, [make(k, i)], Sampling(2, 3.0, guidance_stop=stop))
             assert np.abs(drawn[k][i].astype(int) - wanted[0].astype(int)).max() <= 1
 
 
@@ -127,9 +127,7 @@ def test_every_method_draws_the_benchmark_and_leaves_the_models_as_they_were():
     subject = BenchmarkSubject(
         "s", "cat", tuple((p, "a cat") for p in pictures(4)), (("00", "a cat in the snow"), ("01", "a red cat"))
     )
-    pipe = SuTIPipeline(
-        ApprenticeUNet.from_base(base.unet, "random"), base.text_encoder, base.tokenizer, base.scheduler
-    )
+    pipe = SuTIPipeline.of(base.with_network(ApprenticeUNet.from_base(base.unet, "random")))
     pipe.base.freeze()
     tuning = FineTuning("full", 2, 2, 1e-2)
     suti = draw_suti(pipe, subject, 3, SAMPLING, FP32, 0)
