@@ -90,4 +90,4 @@ constraints: $(READY) ## write constraints.txt from what is installed
 	@mv constraints.txt.part constraints.txt
 
 clean: ## remove results and the workflow's records (not the environment, not the models)
-	rm -rf results build .snakemake .pytest_cache .ruff_cache
+	rm -rf results build .snakemake .pytest_cache .hypothesis .mypy_cache .ruff_cache
