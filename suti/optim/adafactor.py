@@ -87,8 +87,7 @@ class BankedAdafactor(torch.optim.Optimizer):
         gradient = torch.stack([torch.zeros_like(p) if p.grad is None else p.grad for p in bank]).float()
         state = self.state[bank[0]]  # one for the bank; a parameter's bank is the same in every run
         if not state:
-            moments = dict(zip(("row", "column"), second_moments(gradient, 1), strict=False))
-            state.update(step=0, **moments)
+            state.update(step=0, **dict(zip(("row", "column"), second_moments(gradient, 1), strict=False)))
             if momentum:
                 state["average"] = torch.zeros_like(gradient)
         state["step"] += 1

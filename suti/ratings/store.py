@@ -211,7 +211,7 @@ class Store:
         query = f"SELECT id, rater, item, question, value, swapped FROM answers {where} ORDER BY id"
         with self._lock:
             rows = self._db.execute(query, values).fetchall()
-        return [Answer(*row[:5], bool(row[5])) for row in rows]
+        return [Answer(*answer, swapped=bool(swapped)) for *answer, swapped in rows]
 
     @staticmethod
     def _repeated(db: sqlite3.Connection, rater: str, token: str, wanted: tuple[str, str, str, str]) -> bool:

@@ -132,7 +132,7 @@ def evaluate_captioner(folder: str | Path, seed: int, count: int = 512) -> dict[
 
 def caption_accuracy(texts: list[str], people: list[Subject], scenes: list[Scene]) -> dict[str, Any]:
     """How many captions parse as the world's language, and of all how many name each attribute rightly."""
-    parsed = []
+    parsed: list[PromptTruth | None] = []
     for text in texts:
         try:
             parsed.append(parse(text))
