@@ -18,6 +18,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/program.smk"
 include: "rules/models.smk"
 include: "rules/download.smk"
 include: "rules/mining.smk"
@@ -32,6 +33,7 @@ include: "rules/evaluation.smk"
 include: "rules/ablations.smk"
 include: "rules/figures.smk"
 include: "rules/claims.smk"
+include: "rules/logs.smk"
 include: "rules/guards.smk"
 
 

@@ -7,7 +7,7 @@ CLAIMS = [
 ]
 
 
-rule report_claims:
+use rule program as report_claims with:
     input:
         metrics=expand(f"{R}/metrics/{{run}}.parquet", run=RUNS),
         filtered=expand(f"{R}/filtered/{{lam}}.json", lam=LAMBDAS),
@@ -22,23 +22,7 @@ rule report_claims:
             labels={"table": "The paper's claims, decided here"},
         ),
         csv=f"{R}/tables/claims.csv",
-    log:
-        f"{R}/logs/report_claims.log",
-    benchmark:
-        f"{R}/benchmarks/report_claims.tsv"
-    conda:
-        "../envs/suti.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=30,
     params:
-        settings=settings("seed", "evaluation.bootstrap"),
-        code=code_digest("scripts/report_claims.py"),
-        suti=SUTI,
+        **call("report_claims", settings("seed", "evaluation.bootstrap"), suti_run=SUTI),
     message:
         "The paper's claims, decided"
-    shell:
-        "python scripts/report_claims.py --settings {params.settings:q} --suti-run {params.suti}"
-        " --metrics {input.metrics} --filtered {input.filtered} --timings {input.timings}"
-        " --json {output.json} --markdown {output.markdown} --png {output.png} --csv {output.csv} 2>&1 | tee {log}"

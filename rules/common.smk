@@ -1,4 +1,5 @@
-# What the chapters share: the validated configuration, the lists that make the jobs, and the helpers for `params`.
+# What the chapters share: the validated configuration, the lists that make the jobs, and `call`, by which a rule calls
+# its program. rules/program.smk shows how a rule reads.
 
 import json
 import os
@@ -23,10 +24,11 @@ environ["PYTHONPATH"] = os.pathsep.join(
 environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ["PATH"]])
 environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would fight for the job's cores
 
-from suti import digests
+from suti import digests, runs
 from suti.baselines.systems import SYSTEMS
 from suti.config.load import ConfigError, lookup, validate_config
-from suti.config.schema import APPRENTICE_COMPUTING
+from suti.config.schema import APPRENTICE_COMPUTING, CSV_BENCHMARKS
+from suti.runs import Run
 
 try:
     CONFIG = validate_config(config, workflow.configfiles)
@@ -43,9 +45,9 @@ LAMBDA = CONFIG.filtering.default
 
 # Runs of the evaluation (`real` is no system: its pictures are the benchmark's own).
 DEMONSTRATIONS = CONFIG.evaluation.demonstrations
-SUTI = f"suti-{LAMBDA}-k{DEMONSTRATIONS}"
-LAMBDA_RUNS = [f"suti-{lam}-k{DEMONSTRATIONS}" for lam in LAMBDAS]
-DEMONSTRATION_RUNS = [f"suti-{LAMBDA}-k{k}" for k in CONFIG.evaluation.demonstration_grid]
+SUTI = str(Run.suti(LAMBDA, DEMONSTRATIONS))
+LAMBDA_RUNS = [str(Run.suti(lam, DEMONSTRATIONS)) for lam in LAMBDAS]
+DEMONSTRATION_RUNS = [str(Run.suti(LAMBDA, k)) for k in CONFIG.evaluation.demonstration_grid]
 MAIN_RUNS = ["real", "base", SUTI]
 BASELINE_RUNS = CONFIG.baselines.systems
 RUNS = list(dict.fromkeys([*MAIN_RUNS, *BASELINE_RUNS, *LAMBDA_RUNS, *DEMONSTRATION_RUNS]))
@@ -75,9 +77,9 @@ wildcard_constraints:
     part=r"\d+",
     number=r"\d+",
     shard=r"\d+",
-    lam=r"none|q?\d*\.?\d+",
+    lam=runs.LAMBDA,
     k=r"\d+",
-    run=r"[a-z0-9.-]+",
+    run=runs.PATTERN,
     system="|".join(SYSTEMS),
 
 
@@ -114,7 +116,7 @@ def without(value, name: str, names: tuple[str, ...]):
 
 
 def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()):
-    """The settings that go from a job to its script: ``params: settings=settings("seed", "experts")``.
+    """The option ``--settings JSON``, for ``call``: ``settings("seed", "experts")``.
 
     Names are dotted paths into the configuration; ``exclude`` takes dotted names away again, so that a rule reruns
     for no setting that its script does not read. The value is compact JSON with sorted keys (a function, because
@@ -126,14 +128,73 @@ def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()):
     recorded = {
         name: without(value, name, UNRECORDED) for name, value in passed.items() if name not in UNRECORDED
     }
-    text = Recorded(json.dumps(passed, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
-    text.record = json.dumps(recorded, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return lambda wildcards: text
+    option = Recorded(f"--settings {quote(compact(passed))}")
+    option.record = compact(recorded)
+    return lambda wildcards: option
+
+
+def compact(value) -> str:
+    """JSON in one line, keys sorted."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+# What every rule runs that calls a program of scripts/. The params are those of `call`.
+COMMAND = "python {params.script} {params.settings} {params.options} {params.files} 2>&1 | tee {log}"
+
+
+def call(script: str, settings=None, **options) -> dict:
+    """The params by which a rule calls ``scripts/SCRIPT.py``.
+
+    Args:
+        script: name of the program.
+        settings: what ``settings(...)`` returns, or any function from wildcards to it; None: it reads none.
+        options: what else it is told. A text may hold wildcards (``run="suti-{lam}-k{k}"``), a function gets them, a
+            list is several words, None is left out. Snakemake records them, as they depend on no file.
+
+    Returns:
+        ``script``, ``settings``, ``code`` and ``options``, which Snakemake records and compares, and ``files``: one
+        option for each named input and output, which it records as files.
+    """
+    path = f"scripts/{script}.py"
+
+    def told(wildcards):
+        values = {name: value(wildcards) if callable(value) else value for name, value in options.items()}
+        return command_line(
+            {
+                name: value.format(**dict(wildcards.items())) if isinstance(value, str) else value
+                for name, value in values.items()
+            }
+        )
+
+    return {
+        "script": path,
+        "settings": settings or "",
+        "code": code_digest(path),
+        "options": told,
+        "files": lambda wildcards, input, output: command_line(
+            {**dict(input.items()), **dict(output.items())}
+        ),
+    }
+
+
+def command_line(options: dict) -> str:
+    """``--name word`` for each option, quoted; a list is several words; empty lists and None are left out."""
+    words = []
+    for name, value in options.items():
+        values = [value] if isinstance(value, (str, int, float)) else list(value or [])
+        if values:
+            words += [f"--{name.replace('_', '-')}", braces(values)]
+    return " ".join(words)
+
+
+def gpus(count: int = 1) -> dict:
+    """Resources of a job whose program holds a model: so many GPUs, none where ``compute.device`` is cpu."""
+    return {"gpu": count} if count and CONFIG.compute.device != "cpu" else {}
 
 
 @cache
 def code_digest(script: str) -> str:
-    """Hash of a script's code and of all it imports from suti: ``params: code=code_digest("scripts/x.py")``."""
+    """Hash of a script's code and of all it imports from suti; ``call`` makes it a param."""
     return digests.code_digest(script, ROOT)
 
 
@@ -239,7 +300,7 @@ def photo_files() -> list[str]:
         return []
     beside = Path(CONFIG.evaluation.path).parent / "prompts_and_classes.txt"
     templates = [str(beside)] if CONFIG.evaluation.benchmark == "dreambench" and beside.is_file() else []
-    prompts = [CONFIG.evaluation.prompts] if CONFIG.evaluation.benchmark == "csv" else []
+    prompts = [CONFIG.evaluation.prompts] if CONFIG.evaluation.benchmark in CSV_BENCHMARKS else []
     return files_below(CONFIG.evaluation.path) + templates + prompts
 
 
@@ -248,3 +309,12 @@ def generations(run: str) -> dict[str, str]:
     if run == "real":
         return {"generations": f"{R}/benchmark/targets.parquet", "images": f"{R}/benchmark/targets.tar"}
     return {"generations": f"{R}/generations/{run}.parquet", "images": f"{R}/generations/{run}.tar"}
+
+
+def drawn(run: str) -> dict[str, str]:
+    """Outputs of a run: its table, its image shard and its seconds."""
+    return {
+        "generations": f"{R}/generations/{run}.parquet",
+        "images_out": f"{R}/generations/{run}.tar",
+        "timing": f"{R}/generations/{run}.timing.json",
+    }

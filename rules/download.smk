@@ -16,10 +16,6 @@ if DOWNLOADS:
     rule fetch_index:
         output:
             "data/obelics/index/{page_file}.parquet",
-        log:
-            f"{R}/logs/fetch_index/{{page_file}}.log",
-        benchmark:
-            f"{R}/benchmarks/fetch_index/{{page_file}}.tsv"
         conda:
             "../envs/suti.yaml"
         threads: 1
@@ -35,37 +31,24 @@ if DOWNLOADS:
             "hf download HuggingFaceM4/OBELICS {params.name} --repo-type dataset --local-dir {output}.download 2>&1"
             " | tee {log} && mv {output}.download/{params.name} {output} && rm -r {output}.download"
 
-    rule list_urls:
+    use rule program as list_urls with:
         input:
             index="data/obelics/index/{page_file}.parquet",
         output:
             urls="data/obelics/urls/{page_file}.parquet",
-        log:
-            f"{R}/logs/list_urls/{{page_file}}.log",
-        benchmark:
-            f"{R}/benchmarks/list_urls/{{page_file}}.tsv"
-        conda:
-            "../envs/suti.yaml"
-        threads: 1
         resources:
             mem_mb=4000,
             runtime=30,
         params:
-            code=code_digest("scripts/list_urls.py"),
+            **call("list_urls"),
         message:
             "Listing the picture addresses of file {wildcards.page_file}"
-        shell:
-            "python scripts/list_urls.py --index {input.index} --urls {output.urls} 2>&1 | tee {log}"
 
     rule fetch_pictures:
         input:
             urls="data/obelics/urls/{page_file}.parquet",
         output:
             DOWNLOADS[0],
-        log:
-            f"{R}/logs/fetch_pictures/{{page_file}}.log",
-        benchmark:
-            f"{R}/benchmarks/fetch_pictures/{{page_file}}.tsv"
         conda:
             "../envs/download.yaml"
         threads: 8

@@ -1,93 +1,69 @@
 # InstructPix2Pix: pairs drawn by Prompt-to-Prompt from the base, filtered by CLIP, and the editor that learns from them.
 # rules/baselines.smk draws the benchmark with it.
 
+PAIRS = {
+    "pairs": f"{R}/baselines/instruction-pairs.parquet",
+    "images": f"{R}/baselines/instruction-pairs.tar",
+}
 EDITOR = f"{R}/baselines/instruct-pix2pix"
 
 
-rule make_instruction_pairs:
+use rule gpu_program as make_instruction_pairs with:
     input:
+        model_files(CONFIG.models.base),
+        model_files(CONFIG.filtering.encoder),
         subjects=expand(f"{R}/subjects/subjects-{{part}}.parquet", part=PARTS),
         vocabulary="resources/language/grammar.yaml",
-        base=model_files(CONFIG.models.base),
-        encoder=model_files(CONFIG.filtering.encoder),
     output:
-        pairs=f"{R}/baselines/instruction-pairs.parquet",
-        images=f"{R}/baselines/instruction-pairs.tar",
-    log:
-        f"{R}/logs/make_instruction_pairs.log",
-    benchmark:
-        f"{R}/benchmarks/make_instruction_pairs.tsv"
-    conda:
-        "../envs/suti.yaml"
-    threads: CONFIG.compute.threads
-    resources:
-        mem_mb=2500,
-        runtime=1440,
+        **PAIRS,
     params:
-        settings=settings(
-            "seed",
-            "compute",
-            "models.base",
-            "filtering.encoder",
-            "language.skills",
-            "baselines.instruct_pix2pix_edits",
-            "baselines.instruct_pix2pix_draws",
-            *SAMPLING,
+        **call(
+            "make_instruction_pairs",
+            settings(
+                "seed",
+                "compute",
+                "models.base",
+                "filtering.encoder",
+                "language.skills",
+                "baselines.instruct_pix2pix.edits",
+                "baselines.instruct_pix2pix.draws",
+                *SAMPLING,
+            ),
+            cache=f"{R}/baselines/cache/instruction-pairs",
         ),
-        code=code_digest("scripts/make_instruction_pairs.py"),
-        cache=f"{R}/baselines/cache/instruction-pairs",
     message:
         "Drawing training pairs of InstructPix2Pix"
-    shell:
-        "python scripts/make_instruction_pairs.py --settings {params.settings:q} --subjects {input.subjects}"
-        " --vocabulary {input.vocabulary} --cache {params.cache:q}"
-        " --pairs {output.pairs} --images {output.images} 2>&1 | tee {log}"
 
 
-rule train_instruct_pix2pix:
+use rule gpu_program as train_instruct_pix2pix with:
     input:
-        pairs=f"{R}/baselines/instruction-pairs.parquet",
-        images=f"{R}/baselines/instruction-pairs.tar",
-        base=model_files(CONFIG.models.base),
+        model_files(CONFIG.models.base),
+        **PAIRS,
     output:
         pipeline_files(EDITOR),
         f"{EDITOR}/provenance.json",
-    log:
-        f"{R}/logs/train_instruct_pix2pix.log",
-    benchmark:
-        f"{R}/benchmarks/train_instruct_pix2pix.tsv"
-    conda:
-        "../envs/suti.yaml"
-    threads: CONFIG.compute.threads
     resources:
-        mem_mb=3000,
+        **gpus(),
         runtime=2880,
     params:
-        settings=settings(
-            "seed",
-            "compute",
-            "models.base",
-            *(
-                f"baselines.instruct_pix2pix_{name}"
-                for name in (
-                    "min_image",
-                    "min_text",
-                    "min_direction",
-                    "keep",
-                    "steps",
-                    "batch_size",
-                    "learning_rate",
-                    "drop",
-                )
+        **call(
+            "train_instruct_pix2pix",
+            settings(
+                "seed",
+                "compute",
+                "models.base",
+                "baselines.instruct_pix2pix.min_image",
+                "baselines.instruct_pix2pix.min_text",
+                "baselines.instruct_pix2pix.min_direction",
+                "baselines.instruct_pix2pix.keep",
+                "baselines.instruct_pix2pix.steps",
+                "baselines.instruct_pix2pix.batch_size",
+                "baselines.instruct_pix2pix.learning_rate",
+                "baselines.instruct_pix2pix.drop",
             ),
+            out=EDITOR,
+            checkpoint=f"{R}/baselines/cache/instruct-pix2pix.safetensors",
+            loss=f"{R}/logs/train_instruct_pix2pix.jsonl",
         ),
-        code=code_digest("scripts/train_instruct_pix2pix.py"),
-        folder=lambda wildcards: EDITOR,
-        checkpoint=f"{R}/baselines/cache/instruct-pix2pix.safetensors",
-        loss=f"{R}/logs/train_instruct_pix2pix.jsonl",
     message:
         "Training InstructPix2Pix"
-    shell:
-        "python scripts/train_instruct_pix2pix.py --settings {params.settings:q} --pairs {input.pairs}"
-        " --images {input.images} --out {params.folder:q} --checkpoint {params.checkpoint:q}"
-        " --loss {params.loss:q} 2>&1 | tee {log}"

@@ -8,7 +8,7 @@ TABLE_RUNS = {
     "differences": ["real", "base", *BASELINE_RUNS, SUTI],
     "copies": ["real", "base", *BASELINE_RUNS, SUTI],
 }
-WITHOUT_DEMONSTRATIONS = f"suti-{LAMBDA}-k0"
+WITHOUT_DEMONSTRATIONS = str(Run.suti(LAMBDA, 0))
 if WITHOUT_DEMONSTRATIONS in RUNS and WITHOUT_DEMONSTRATIONS != SUTI:
     TABLE_RUNS["differences"].append(WITHOUT_DEMONSTRATIONS)
 
@@ -62,7 +62,7 @@ FIGURES = expand(
 )
 
 
-rule make_table:
+use rule program as make_table with:
     input:
         metrics=lambda wildcards: expand(f"{R}/metrics/{{run}}.parquet", run=TABLE_RUNS[wildcards.table]),
         summary=f"{R}/metrics/{SUTI}.json",
@@ -81,36 +81,24 @@ rule make_table:
             labels=lambda wildcards: {"table": TITLES[wildcards.table]},
         ),
         tex=f"{R}/tables/{{table}}.tex",
-    log:
-        f"{R}/logs/make_table/{{table}}.log",
-    benchmark:
-        f"{R}/benchmarks/make_table/{{table}}.tsv"
     wildcard_constraints:
         table="|".join(TABLE_RUNS),
-    conda:
-        "../envs/suti.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=30,
     params:
-        settings=settings("seed", "evaluation.bootstrap", "evaluation.benchmark"),
-        code=code_digest("scripts/make_tables.py"),
-        suti=SUTI,
-        timings=lambda wildcards, input: f"--timings {input.timings}" if input.timings else "",
+        **call(
+            "make_tables",
+            settings("seed", "evaluation.bootstrap", "evaluation.benchmark"),
+            table="{table}",
+            suti_run=SUTI,
+        ),
     message:
         "Table: {wildcards.table}"
-    shell:
-        "python scripts/make_tables.py --settings {params.settings:q} --table {wildcards.table}"
-        " --metrics {input.metrics} --summary {input.summary} {params.timings} --suti-run {params.suti}"
-        " --csv {output.csv} --png {output.png} --tex {output.tex} 2>&1 | tee {log}"
 
 
-rule plot_samples:
+use rule program as plot_samples with:
     input:
-        **BENCHMARK,
+        BENCHMARK.values(),
         generations=lambda wildcards: [generations(run)["generations"] for run in SHEET_RUNS[wildcards.sheet]],
-        shards=lambda wildcards: [generations(run)["images"] for run in SHEET_RUNS[wildcards.sheet]],
+        images=lambda wildcards: [generations(run)["images"] for run in SHEET_RUNS[wildcards.sheet]],
         metrics=lambda wildcards: [f"{R}/metrics/{SUTI}.parquet"] if wildcards.sheet == "failures" else [],
     output:
         png=report(
@@ -120,38 +108,26 @@ rule plot_samples:
             labels=lambda wildcards: {"sheet": TITLES[wildcards.sheet]},
         ),
         csv=f"{R}/figures/samples_{{sheet}}.csv",
-    log:
-        f"{R}/logs/plot_samples/{{sheet}}.log",
-    benchmark:
-        f"{R}/benchmarks/plot_samples/{{sheet}}.tsv"
     wildcard_constraints:
         sheet="|".join(SHEET_RUNS),
-    conda:
-        "../envs/suti.yaml"
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=30,
     params:
-        code=code_digest("scripts/plot_samples.py"),
-        runs=lambda wildcards: SHEET_RUNS[wildcards.sheet],
-        folder=lambda wildcards: f"{R}/benchmark",
-        metrics=lambda wildcards, input: f"--metrics {input.metrics}" if input.metrics else "",
+        **call(
+            "plot_samples",
+            kind="{sheet}",
+            benchmark=f"{R}/benchmark",
+            runs=lambda wildcards: SHEET_RUNS[wildcards.sheet],
+        ),
     message:
         "Sheet of samples: {wildcards.sheet}"
-    shell:
-        "python scripts/plot_samples.py --kind {wildcards.sheet} --benchmark {params.folder:q}"
-        " --runs {params.runs} --generations {input.generations} --images {input.shards} {params.metrics}"
-        " --png {output.png} --csv {output.csv} 2>&1 | tee {log}"
 
 
-rule plot_experts:
+use rule program as plot_experts with:
     input:
         scores=expand(f"{R}/experts/scores-{{shard}}.parquet", shard=EXPERT_SHARDS),
         samples=expand(f"{R}/experts/samples-{{shard}}.tar", shard=EXPERT_SHARDS),
         report=f"{R}/filtered/{LAMBDA}.json",
         inputs=[expert_inputs("demonstrations.parquet", shard) for shard in EXPERT_SHARDS],
-        shown=[expert_inputs("images.tar", shard) for shard in EXPERT_SHARDS],
+        input_images=[expert_inputs("images.tar", shard) for shard in EXPERT_SHARDS],
     output:
         png=report(
             f"{R}/figures/samples_experts.png",
@@ -160,21 +136,7 @@ rule plot_experts:
             labels={"sheet": "What experts drew and what the filter kept (Eq. 6)"},
         ),
         csv=f"{R}/figures/samples_experts.csv",
-    log:
-        f"{R}/logs/plot_experts.log",
-    benchmark:
-        f"{R}/benchmarks/plot_experts.tsv"
-    conda:
-        "../envs/suti.yaml"
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=30,
     params:
-        code=code_digest("scripts/plot_samples.py"),
+        **call("plot_samples", kind="experts"),
     message:
         "Sheet of samples: what the experts drew, and what delta-CLIP kept"
-    shell:
-        "python scripts/plot_samples.py --kind experts --scores {input.scores} --samples {input.samples}"
-        " --report {input.report} --inputs {input.inputs} --input-images {input.shown}"
-        " --png {output.png} --csv {output.csv} 2>&1 | tee {log}"

@@ -3,96 +3,54 @@
 # Pages are dealt to parts by a hash of their URL. Each is judged by itself, so another number of parts gives the same
 # clusters. What every picture and every page came to is in the tables; what came of them in all, in the report.
 
+WORLD = CONFIG.pages.format == "world"
+RENDERED = f"{R}/world/pages-{{part}}.tar"
 
-rule render_pages:
+
+use rule program as render_pages with:
     output:
-        pages=expand(f"{R}/world/pages-{{part}}.tar", part=PARTS),
+        pages=expand(RENDERED, part=PARTS),
         truth=f"{R}/world/truth.parquet",
-    log:
-        f"{R}/logs/render_pages.log",
-    benchmark:
-        f"{R}/benchmarks/render_pages.tsv"
-    priority: 20  # the way to the apprentices, the longest jobs: first in line
-    conda:
-        "../envs/suti.yaml"
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=60,
+    priority: 20
     params:
-        settings=settings("seed", "world", "pages.parts"),
-        code=code_digest("scripts/render_pages.py"),
+        **call("render_pages", settings("seed", "world", "pages.parts")),
     message:
         "Rendering the world's web pages"
-    shell:
-        "python scripts/render_pages.py --settings {params.settings:q}"
-        " --pages {output.pages} --truth {output.truth} 2>&1 | tee {log}"
 
 
-WORLD = CONFIG.pages.format == "world"
-
-
-rule ingest_pages:
+# The world's pages are dealt already; elsewhere the script walks pages.path, whose files may be very many.
+use rule program as ingest_pages with:
     input:
-        source=(
-            f"{R}/world/pages-{{part}}.tar" if WORLD else lambda wildcards: source_files(int(wildcards.part))
-        ),
+        RENDERED if WORLD else lambda wildcards: source_files(int(wildcards.part)),
     output:
         pages=f"{R}/pages/pages-{{part}}.parquet",
         images=f"{R}/pages/images-{{part}}.tar",
-    log:
-        f"{R}/logs/ingest_pages/{{part}}.log",
-    benchmark:
-        f"{R}/benchmarks/ingest_pages/{{part}}.tsv"
-    priority: 20  # the way to the apprentices, the longest jobs: first in line
-    conda:
-        "../envs/suti.yaml"
-    threads: 1
+    priority: 20
     resources:
         mem_mb=2000,
         runtime=1440,
     params:
-        settings=settings("pages"),
-        code=code_digest("scripts/ingest_pages.py"),
-        # The world's pages are dealt already; elsewhere the script walks pages.path, whose files may be very many.
-        source=(lambda wildcards, input: f"--source {input.source}") if WORLD else "",
+        **call("ingest_pages", settings("pages"), part="{part}", source=RENDERED if WORLD else None),
     message:
         "Reading pages, part {wildcards.part}"
-    shell:
-        "python scripts/ingest_pages.py --settings {params.settings:q} --part {wildcards.part} {params.source}"
-        " --pages {output.pages} --images {output.images} 2>&1 | tee {log}"
 
 
-rule mine_clusters:
+use rule gpu_program as mine_clusters with:
     input:
+        model_files(CONFIG.mining.encoder),
         pages=f"{R}/pages/pages-{{part}}.parquet",
         images=f"{R}/pages/images-{{part}}.tar",
-        encoder=model_files(CONFIG.mining.encoder),
     output:
         clusters=f"{R}/mining/clusters-{{part}}.parquet",
         members=f"{R}/mining/members-{{part}}.parquet",
-    log:
-        f"{R}/logs/mine_clusters/{{part}}.log",
-    benchmark:
-        f"{R}/benchmarks/mine_clusters/{{part}}.tsv"
-    priority: 20  # the way to the apprentices, the longest jobs: first in line
-    conda:
-        "../envs/suti.yaml"
-    threads: CONFIG.compute.threads
-    resources:
-        mem_mb=2500,
-        runtime=1440,
+    priority: 20
     params:
-        settings=settings("mining", "compute"),
-        code=code_digest("scripts/mine_clusters.py"),
+        **call("mine_clusters", settings("mining", "compute")),
     message:
         "Clusters of one subject, part {wildcards.part}"
-    shell:
-        "python scripts/mine_clusters.py --settings {params.settings:q} --pages {input.pages} --images {input.images}"
-        " --clusters {output.clusters} --members {output.members} 2>&1 | tee {log}"
 
 
-rule report_mining:
+use rule program as report_mining with:
     input:
         clusters=expand(f"{R}/mining/clusters-{{part}}.parquet", part=PARTS),
         pages=expand(f"{R}/pages/pages-{{part}}.parquet", part=PARTS),
@@ -106,26 +64,8 @@ rule report_mining:
             labels={"figure": "Similarity of each page's pictures, and the band"},
         ),
         table=f"{R}/figures/similarity.csv",
-    log:
-        f"{R}/logs/report_mining.log",
-    benchmark:
-        f"{R}/benchmarks/report_mining.tsv"
-    priority: 20  # the way to the apprentices, the longest jobs: first in line
-    conda:
-        "../envs/suti.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
+    priority: 20
     params:
-        settings=settings("mining.similarity"),
-        code=code_digest("scripts/report_mining.py"),
-        clusters=lambda wildcards, input: braces(input.clusters),
-        pages=lambda wildcards, input: braces(input.pages),
-        truth=lambda wildcards, input: f"--truth {input.truth}" if input.truth else "",
+        **call("report_mining", settings("mining.similarity")),
     message:
         "What mining kept and why it dropped the rest"
-    shell:
-        "python scripts/report_mining.py --settings {params.settings:q} --clusters {params.clusters}"
-        " --pages {params.pages} {params.truth} --report {output.report} --figure {output.figure}"
-        " --table {output.table} 2>&1 | tee {log}"

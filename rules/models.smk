@@ -19,26 +19,15 @@ MODELS = {
 }
 
 
-rule models:
+use rule program as models with:
     input:
         [trained(name) for name in MODELS],
     output:
         touch(f"{R}/models/.shipped"),
-    log:
-        f"{R}/logs/ship_models.log",
-    conda:
-        "../envs/suti.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
     params:
-        code=code_digest("scripts/ship_models.py"),
-        folders=[f"{R}/models/{name}" for name in MODELS],
+        **call("ship_models", models=[f"{R}/models/{name}" for name in MODELS], out="resources/models"),
     message:
         "Putting the newly trained models in the place of the shipped ones"
-    shell:
-        "python scripts/ship_models.py --models {params.folders} --out resources/models 2>&1 | tee {log}"
 
 
 rule train_models:
@@ -46,29 +35,21 @@ rule train_models:
         [trained(name) for name in MODELS],
 
 
-rule train_base:
+use rule gpu_program as train_base with:
     output:
         trained("base"),
-    log:
-        f"{R}/logs/train_base.log",
-    benchmark:
-        f"{R}/benchmarks/train_base.tsv"
-    conda:
-        "../envs/suti.yaml"
-    threads: CONFIG.compute.threads
     resources:
-        mem_mb=4000,
+        **gpus(),
         runtime=2880,
     params:
-        settings=settings("seed", "compute", "train_models"),
-        code=code_digest("scripts/train_base.py"),
-        folder=lambda wildcards: f"{R}/models/base",
-        checkpoint=f"{R}/models/.checkpoints/base.pt",
+        **call(
+            "train_base",
+            settings("seed", "compute", "train_models"),
+            out=f"{R}/models/base",
+            checkpoint=f"{R}/models/.checkpoints/base.pt",
+        ),
     message:
         "Training the text-to-image base"
-    shell:
-        "python scripts/train_base.py --settings {params.settings:q} --out {params.folder:q}"
-        " --checkpoint {params.checkpoint:q} 2>&1 | tee {log}"
 
 
 # The other five differ in their name alone: train_models.NAME_steps and scripts/train_NAME.py.
@@ -79,54 +60,35 @@ for model in list(MODELS)[1:]:
             f"train_{model}"
         output:
             trained(model),
-        log:
-            f"{R}/logs/train_{model}.log",
-        benchmark:
-            f"{R}/benchmarks/train_{model}.tsv"
         conda:
             "../envs/suti.yaml"
         threads: CONFIG.compute.threads
         resources:
-            mem_mb=3000,
-            runtime=1440,
+            **gpus(),
         params:
-            settings=settings("seed", "compute", f"train_models.{model}_steps"),
-            code=code_digest(f"scripts/train_{model}.py"),
-            script=f"scripts/train_{model}.py",
-            folder=lambda wildcards, model=model: f"{R}/models/{model}",
-            checkpoint=f"{R}/models/.checkpoints/{model}.safetensors",
+            **call(
+                f"train_{model}",
+                settings("seed", "compute", f"train_models.{model}_steps"),
+                out=f"{R}/models/{model}",
+                checkpoint=f"{R}/models/.checkpoints/{model}.safetensors",
+            ),
         message:
             f"Training the {model.replace('_', '-')} model"
         shell:
-            "python {params.script} --settings {params.settings:q} --out {params.folder:q}"
-            " --checkpoint {params.checkpoint:q} 2>&1 | tee {log}"
+            COMMAND
 
 
-rule report_models:
+use rule gpu_program as report_models with:
     input:
         [model_files(f"resources/models/{name}") for name in MODELS],
     output:
-        figures=f"{R}/models/report.json",
-        sheets=report(
+        report(
             expand(f"{R}/models/models_{{name}}.png", name=["super_resolution", "captioner", "probe"]),
             caption="../report/models.rst",
             category="Models",
         ),
-    log:
-        f"{R}/logs/report_models.log",
-    benchmark:
-        f"{R}/benchmarks/report_models.tsv"
-    conda:
-        "../envs/suti.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
+        out=f"{R}/models/report.json",
     params:
-        code=code_digest("scripts/report_models.py"),
-        folder=lambda wildcards: f"{R}/models",
+        **call("report_models", models="resources/models", sheets=f"{R}/models"),
     message:
         "Judging the small models on held-out renders"
-    shell:
-        "python scripts/report_models.py --models resources/models"
-        " --out {output.figures} --sheets {params.folder:q} 2>&1 | tee {log}"

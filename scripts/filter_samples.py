@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from suti.cli.arguments import parser, shard_paths
+from suti.cli.arguments import parser
 from suti.filtering import filtered_set
 from suti.io import tables
 from suti.io.atomic import write_json
@@ -18,12 +18,11 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--lambda-name", required=True, help="none, a raw cosine such as 0.02, or qX")
     arguments.add_argument("--scores", nargs="+", required=True, help="tables 'scores' of all shards")
-    arguments.add_argument("--shards", type=int, help="number of shards, where --scores is a pattern with {shard}")
     arguments.add_argument("--filtered", required=True, help="table 'filtered' to write")
     arguments.add_argument("--report", required=True, help="JSON to write: lambda, threshold, samples, kept")
     args = arguments.parse_args()
 
-    scores = tables.read_all(shard_paths(args.scores, args.shards), "scores")
+    scores = tables.read_all(args.scores, "scores")
     kept, threshold = filtered_set(scores, args.lambda_name)
     tables.write(args.filtered, "filtered", kept)
     report = {

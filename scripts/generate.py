@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from suti.cli.arguments import drawing_parser
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
 from suti.generation.draw import draw_suti
-from suti.generation.files import drawing_parser, read_benchmark, sampling_settings, write_generations
+from suti.generation.files import read_benchmark, sampling_settings, write_generations
 from suti.generation.finished import draw_all
 from suti.models.base import check_model_spec, load_base
 from suti.models.pipeline import SuTIPipeline

@@ -70,8 +70,8 @@ def main() -> None:
     device = prepare(s.compute)
     sampling = sampling_settings(s)
     wanted = wanted_pairs(
-        tables.read_all(args.subjects, "subjects"), s["language.skills"], s["baselines.instruct_pix2pix_edits"],
-        s["baselines.instruct_pix2pix_draws"], lexicon.load(args.vocabulary), s.seed,
+        tables.read_all(args.subjects, "subjects"), s["language.skills"], s["baselines.instruct_pix2pix.edits"],
+        s["baselines.instruct_pix2pix.draws"], lexicon.load(args.vocabulary), s.seed,
     )  # fmt: skip
     context = {
         "seed": s.seed, "model": model_digest(s["models.base"]), "sampling": asdict(sampling),

@@ -13,6 +13,7 @@ from suti.figures.style import save, save_csv
 from suti.figures.table_layout import draw, to_latex
 from suti.io import tables
 from suti.io.atomic import read_json, write_text
+from suti.runs import Run
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
     elif args.table == "copies":
         table = paper.copies(runs, args.suti_run, bootstrap, seed)
     else:
-        without = args.suti_run.rpartition("-k")[0] + "-k0"
+        without = str(Run.parse(args.suti_run).at(demonstrations=0))
         table = paper.differences(runs, args.suti_run, without, bootstrap, seed)
     save_csv(table.frame, args.csv)
     write_text(args.tex, to_latex(table))

@@ -1,10 +1,9 @@
 """The experts' inputs by shard: demonstrations, prompts and pictures of the shard's subjects, and nothing
 else.
 
-    python scripts/partition_subjects.py --settings '{"experts.shards": 4}' --members
-        results/mining/members-*.parquet \\ --texts results/subjects/texts-*.parquet --prompts
-        results/prompts/prompts-*.parquet \\ --images results/pages/images-*.tar --out-dir
-        results/experts/inputs
+    python scripts/partition_subjects.py --shards 4 --members results/mining/members-*.parquet \\
+        --texts results/subjects/texts-*.parquet --prompts results/prompts/prompts-*.parquet \\
+        --images results/pages/images-*.tar --out-dir results/experts/inputs
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from suti.mining.report import no_cluster_message
 
 def main() -> None:
     arguments = parser(__doc__)
+    arguments.add_argument("--shards", type=int, required=True, metavar="N", help="shards that subjects are dealt to")
     arguments.add_argument("--members", nargs="+", required=True, help="tables 'members', one a part")
     arguments.add_argument("--texts", nargs="+", required=True, help="tables 'texts', one a part")
     arguments.add_argument("--prompts", nargs="+", required=True, help="tables 'prompts', one a part")
@@ -55,13 +55,14 @@ def main() -> None:
         for key in keys:
             yield f"{key}.png", shards[part_of[key]][key]
 
-    count = args.settings["experts.shards"]
-    for inputs in tqdm(partition(members, texts, prompts, count), total=count, desc="shards", mininterval=5):
+    for inputs in tqdm(
+        partition(members, texts, prompts, args.shards), total=args.shards, desc="shards", mininterval=5
+    ):
         folder = args.out_dir / str(inputs.shard)
         write_shard(folder / "images.tar", pictures(inputs.demonstrations["image_id"]))
         tables.write(folder / "demonstrations.parquet", "demonstrations", inputs.demonstrations)
         tables.write(folder / "prompts.parquet", "prompts", inputs.prompts)
-    print(f"{members['cluster_id'].nunique()} subjects with {len(members)} demonstrations in {count} shards")
+    print(f"{members['cluster_id'].nunique()} subjects with {len(members)} demonstrations in {args.shards} shards")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from suti.cli.arguments import parser, shard_paths
+from suti.cli.arguments import parser
 from suti.figures.histogram import delta_histogram, delta_table
 from suti.figures.style import save, save_csv
 from suti.io import tables
@@ -17,7 +17,6 @@ from suti.io.atomic import read_json
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--scores", nargs="+", required=True, help="tables 'scores' of all shards")
-    arguments.add_argument("--shards", type=int, help="number of shards, where --scores is a pattern with {shard}")
     arguments.add_argument(
         "--filtered", nargs="+", required=True, help="filtered/{lambda}.json in the order of the grid"
     )
@@ -25,7 +24,7 @@ def main() -> None:
     arguments.add_argument("--csv", required=True)
     args = arguments.parse_args()
 
-    table = delta_table(tables.read_all(shard_paths(args.scores, args.shards), "scores")["delta"].to_numpy())
+    table = delta_table(tables.read_all(args.scores, "scores")["delta"].to_numpy())
     reports = [read_json(path) for path in args.filtered]
     save_csv(table, args.csv)
     save(delta_histogram(table, reports, args.settings["filtering.default"]), args.png)

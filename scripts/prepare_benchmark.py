@@ -1,11 +1,10 @@
 """The benchmark: held-out subjects, prompts, demonstrations, real pictures for the metrics, and the run
 'real'.
 
-    python scripts/prepare_benchmark.py --out-dir results/benchmark \\
+    python scripts/prepare_benchmark.py --subjects subjects.parquet --prompts prompts.parquet \\
+        --demonstrations demonstrations.parquet --images images.tar --references references.tar \\
+        --targets targets.parquet --target-images targets.tar \\
         --settings '{"evaluation.benchmark": "dreambench", "evaluation.path": "dreambooth/dataset", ...}'
-
-Writes subjects.parquet, prompts.parquet, demonstrations.parquet with images.tar, references.tar (keys
-SUBJECT__NN), and targets.parquet with targets.tar.
 """
 
 from __future__ import annotations
@@ -14,58 +13,61 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from suti.benchmark import sources as benchmark
+from suti.benchmark.contents import Benchmark, thinned
+from suti.benchmark.sources import Choice, find_source
 from suti.cli.arguments import parser
 from suti.config.settings import Settings
 from suti.io import tables
 from suti.io.shards import encode_png, write_shard
 
 
-def load(settings: Settings) -> benchmark.Benchmark:
+def load(settings: Settings) -> Benchmark:
     """The benchmark that the settings name."""
+    choice = Choice(
+        path=Path(settings["evaluation.path"]).expanduser(),
+        prompts=Path(settings["evaluation.prompts"]).expanduser(),
+        subjects=settings["evaluation.subjects"],
+        prompts_per_subject=settings["evaluation.prompts_per_subject"],
+        seed=settings.seed,
+        demonstrations=max([settings["evaluation.demonstrations"], *settings["evaluation.demonstration_grid"]]),
+        spread=settings["evaluation.demonstration_spread"],
+        images_per_prompt=settings["evaluation.images_per_prompt"],
+        max_pixels=settings["pages.max_pixels"],
+    )
+    whole = find_source(settings["evaluation.benchmark"]).benchmark(choice)
     main = settings["evaluation.main_subjects"]
-    if main is None:
-        return whole(settings)
-    return benchmark.thinned(whole(settings), main, settings["evaluation.ablation_prompts_per_subject"])
-
-
-def whole(settings: Settings) -> benchmark.Benchmark:
-    """All prompts of all its subjects."""
-    source = settings["evaluation.benchmark"]
-    subjects, prompts = settings["evaluation.subjects"], settings["evaluation.prompts_per_subject"]
-    if source == "world":
-        shown = max([settings["evaluation.demonstrations"], *settings["evaluation.demonstration_grid"]])
-        return benchmark.from_world(
-            settings.seed, subjects, prompts, shown, settings["evaluation.images_per_prompt"],
-            settings["evaluation.demonstration_spread"],
-        )  # fmt: skip
-    path, max_pixels = Path(settings["evaluation.path"]).expanduser(), settings["pages.max_pixels"]
-    if source == "csv":
-        return benchmark.listed(path, Path(settings["evaluation.prompts"]).expanduser(), subjects, prompts, max_pixels)
-    read = benchmark.dreambench if source == "dreambench" else benchmark.folders
-    return read(path, subjects, prompts, max_pixels)
+    return whole if main is None else thinned(whole, main, settings["evaluation.ablation_prompts_per_subject"])
 
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--out-dir", required=True, type=Path, help="folder of the seven files")
+    for name, what in {
+        "subjects": "table 'benchmark_subjects'",
+        "prompts": "table 'benchmark_prompts'",
+        "demonstrations": "table 'demonstrations'",
+        "images": "shard of the demonstrations' pictures",
+        "references": "shard of real pictures, keys SUBJECT__NN",
+        "targets": "table 'generations' of the run 'real'",
+        "target-images": "its shard of pictures",
+    }.items():
+        arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"{what}, to write")
     args = arguments.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
-    result, out = load(args.settings), args.out_dir
+    result = load(args.settings)
 
     def references() -> Iterator[tuple[str, bytes]]:
         for subject_id, pictures in result.references.items():
             for number, picture in enumerate(pictures):
                 yield f"{subject_id}__{number:02d}.png", encode_png(picture)
 
-    write_shard(out / "images.tar", ((f"{k}.png", encode_png(v)) for k, v in result.demonstration_images.items()))
-    write_shard(out / "references.tar", references())
-    write_shard(out / "targets.tar", ((f"{k}.png", encode_png(v)) for k, v in result.target_images.items()))
-    tables.write(out / "subjects.parquet", "benchmark_subjects", result.subjects)
-    tables.write(out / "prompts.parquet", "benchmark_prompts", result.prompts)
-    tables.write(out / "demonstrations.parquet", "demonstrations", result.demonstrations)
-    tables.write(out / "targets.parquet", "generations", result.targets)
+    write_shard(args.images, ((f"{k}.png", encode_png(v)) for k, v in result.demonstration_images.items()))
+    write_shard(args.references, references())
+    write_shard(args.target_images, ((f"{k}.png", encode_png(v)) for k, v in result.target_images.items()))
+    tables.write(args.subjects, "benchmark_subjects", result.subjects)
+    tables.write(args.prompts, "benchmark_prompts", result.prompts)
+    tables.write(args.demonstrations, "demonstrations", result.demonstrations)
+    tables.write(args.targets, "generations", result.targets)
     print(
         f"{len(result.subjects)} subjects, {len(result.prompts)} prompts, {len(result.demonstrations)} "
         "demonstrations, "

@@ -7,7 +7,7 @@
         --settings '{"seed": 0, "compute": {}, "models.base": "...", "apprentice": {}}'
 
 Without ``--filtered``, ``--scores`` and ``--samples`` there are no experts: a picture of a cluster is the target,
-others of it the demonstrations (Re-Imagen, docs/baselines.md), for `baselines.re_imagen_steps` steps.
+others of it the demonstrations (Re-Imagen, docs/baselines.md), for `baselines.re_imagen.steps` steps.
 
 A killed run goes on from its last checkpoint and ends with the same weights as an undisturbed one. While it trains,
 its metrics and sheets lie in CHECKPOINTS/training, at the end in OUT_DIR/training. With `processes` above 1 it starts
@@ -84,8 +84,8 @@ def main() -> None:
         arguments.error("--filtered, --scores, --samples: G needs all three, the clusters themselves none of them")
     s = args.settings
     what = s.apprentice
-    if not args.filtered and s["baselines.re_imagen_steps"] is not None:
-        what = what.model_copy(update={"steps": s["baselines.re_imagen_steps"]})
+    if not args.filtered and s["baselines.re_imagen.steps"] is not None:
+        what = what.model_copy(update={"steps": s["baselines.re_imagen.steps"]})
     run_in_processes(s.apprentice.processes)
     accelerator = Accelerator(cpu=prepare(s.compute).type == "cpu")
     device = accelerator.device

@@ -6,8 +6,8 @@ r"""Train the captioner on renders and their captions.
 
 from __future__ import annotations
 
-from suti.small_models import command
+from suti.cli import training
 from suti.small_models.captioner import train_captioner
 
 if __name__ == "__main__":
-    command.run(__doc__, "captioner", 1e-3, train_captioner)
+    training.run(__doc__, "captioner", 1e-3, train_captioner)

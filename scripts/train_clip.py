@@ -6,8 +6,8 @@ r"""Train the world's CLIP (both towers, open_clip) on renders and captions.
 
 from __future__ import annotations
 
-from suti.small_models import command
+from suti.cli import training
 from suti.small_models.clip import train_clip
 
 if __name__ == "__main__":
-    command.run(__doc__, "clip", 1.5e-3, train_clip)
+    training.run(__doc__, "clip", 1.5e-3, train_clip)

@@ -6,8 +6,8 @@ r"""Train the DINO-like image encoder on the identity of rendered subjects.
 
 from __future__ import annotations
 
-from suti.small_models import command
+from suti.cli import training
 from suti.small_models.dino import train_dino
 
 if __name__ == "__main__":
-    command.run(__doc__, "dino", 1.5e-3, train_dino)
+    training.run(__doc__, "dino", 1.5e-3, train_dino)

@@ -38,7 +38,7 @@ def main() -> None:
     args = arguments.parse_args()
     s = args.settings
     device = prepare(s.compute)
-    chosen = {name: s[f"baselines.instruct_pix2pix_{name}"] for name in NAMES}
+    chosen = {name: s[f"baselines.instruct_pix2pix.{name}"] for name in NAMES}
     table = tables.read(args.pairs, "instruction_pairs")
     kept = chosen_pairs(
         table, chosen["min_image"], chosen["min_text"], chosen["min_direction"], chosen["keep"]

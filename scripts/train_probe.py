@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from suti.cli import training
 from suti.io.shards import read_images
-from suti.small_models import command
 from suti.small_models.probe import train_probe
 from suti.small_models.records import loop_settings
 
@@ -20,7 +20,7 @@ def main() -> None:
     """Parse arguments, train, write the folder."""
     import numpy as np
 
-    arguments = command.training_parser(__doc__)
+    arguments = training.training_parser(__doc__)
     arguments.add_argument("--fakes", type=Path, nargs="*", default=[], help="tar shards of samples of a base model")
     arguments.add_argument("--initial", type=Path, help="probe folder to go on from, at half the rate")
     args = arguments.parse_args()

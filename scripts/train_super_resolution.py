@@ -6,8 +6,8 @@ r"""Train the super-resolution stage, 32 to 64 px, with noise augmentation.
 
 from __future__ import annotations
 
-from suti.small_models import command
+from suti.cli import training
 from suti.small_models.super_resolution import train_super_resolution
 
 if __name__ == "__main__":
-    command.run(__doc__, "super_resolution", 1e-3, train_super_resolution)
+    training.run(__doc__, "super_resolution", 1e-3, train_super_resolution)

@@ -18,6 +18,7 @@ from suti.baselines.systems import SYSTEMS
 from suti.config.load import load_config
 from suti.io.atomic import atomic_path, read_json, write_json, write_text
 from suti.io.provenance import provenance
+from suti.runs import Run
 
 PATTERNS = (
     "tables/*.csv", "tables/*.png", "figures/*.png", "figures/*_curve.csv", "figures/delta_histogram.csv",
@@ -66,13 +67,13 @@ def main() -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         evaluation, lam = config.evaluation, config.filtering.default
-        main_run = f"suti-{lam}-k{evaluation.demonstrations}"
+        main_run = Run.suti(lam, evaluation.demonstrations)
         rows = {
             "real": "real pictures",
             "base": "base, text alone",
             **{name: entry.title for name, entry in SYSTEMS.items() if name != "dream-suti"},
-            main_run: f"SuTI, {evaluation.demonstrations} demonstrations",
-            f"suti-{lam}-k0": "SuTI, demonstrations withheld",
+            str(main_run): f"SuTI, {evaluation.demonstrations} demonstrations",
+            str(main_run.at(demonstrations=0)): "SuTI, demonstrations withheld",
             "dream-suti": SYSTEMS["dream-suti"].title,
         }
         metrics = {

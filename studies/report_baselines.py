@@ -1,14 +1,14 @@
 """Judge systems and their settings on subjects of the world: subject score gained over the base, text kept, cost.
 
     python studies/report_baselines.py --report docs/results/baselines.json --sheet docs/images/baselines.png \\
-        --systems textual-inversion textual-inversion:textual_inversion_steps=300 dreambooth-prior:prior_weight=0.5 \\
+        --systems textual-inversion textual-inversion:steps=300 dreambooth-prior:prior_weight=0.5 \\
         --models re-imagen=results/baselines/re-imagen
 
 The evidence behind the defaults of `baselines` in config.yaml and behind docs/baselines.md. Subjects, demonstrations
 and prompts are those of another seed than the benchmark's, so the choice is not made on what the tables are measured
 on. All systems draw the same prompts from the same noise. An entry is SYSTEM or SYSTEM:SETTING=VALUE,... with settings
-of `baselines`. The report is written anew after every entry; entries that it holds already are not run again, unless a
-sheet is wanted, which shows the entries of this call.
+of its section of `baselines`. The report is written anew after every entry; entries that it holds already are not run
+again, unless a sheet is wanted, which shows the entries of this call.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from suti.baselines.method import load_method
 from suti.baselines.systems import SYSTEMS
-from suti.benchmark.sources import from_world
+from suti.benchmark.world import world_benchmark
 from suti.cli.arguments import parser
 from suti.compute import prepare
-from suti.config.load import load_config
+from suti.config.load import load_config, lookup
 from suti.config.schema import Config
 from suti.config.settings import Settings
 from suti.evaluation.bootstrap import interval, subject_means, template_rows
@@ -45,7 +46,7 @@ SCORES = ("subject", "text", "realism", "overall")
 
 def subjects_of(count: int, prompts: int, demonstrations: int) -> tuple[list[BenchmarkSubject], dict[str, Any]]:
     """Subjects with so many prompts and demonstrations each, and the real pictures that they are compared with."""
-    world = from_world(SEED, count, prompts, demonstrations, 1)
+    world = world_benchmark(SEED, count, prompts, demonstrations, 1)
     shown, asked = pd.DataFrame(world.demonstrations), template_rows(pd.DataFrame(world.prompts))
     found = []
     for row in pd.DataFrame(world.subjects).itertuples():
@@ -67,8 +68,10 @@ def settings_of(entry: str, config: Config) -> tuple[str, Config]:
     if name not in SYSTEMS or not all(sign for _, sign, _ in pairs):
         raise ValueError(f"--systems: {entry!r}, expected SYSTEM:SETTING=VALUE,... with one of {', '.join(SYSTEMS)}")
     changed = {key: yaml.safe_load(value) for key, _, value in pairs}
+    section = SYSTEMS[name].section
     settings = config.model_dump(mode="json")
-    return name, Config.model_validate({**settings, "baselines": settings["baselines"] | changed})
+    settings["baselines"][section] |= changed
+    return name, Config.model_validate(settings)
 
 
 def judged(drawn: list[Drawn], references: dict[str, Any], probe: Probe) -> pd.DataFrame:
@@ -146,15 +149,14 @@ def main() -> None:
             continue
         name, changed = settings_of(entry, config)
         system = SYSTEMS[name]
-        module = system.load()
-        settings = getattr(module, f"{system.method}_settings")(Settings(changed.model_dump(mode="json")))
+        method = load_method(system.name, system.module)
+        settings = method.settings_of({key: lookup(changed, key) for key in system.reads})
         model = base
-        if system.starts_from != "base":
+        if method.load is not None:
             if not folders.get(name):
                 arguments.error(f"--models: {name} starts from a model of its own; add {name}=FOLDER")
-            model = getattr(module, f"load_{system.method}")(folders[name]).to(device)
-        draw = getattr(module, f"draw_{system.method}")
-        drawn = [draw(model, subject, settings, sampling, config.compute, config.seed) for subject in subjects]
+            model = method.load(folders[name]).to(device)
+        drawn = [method.draw(model, subject, settings, sampling, config.compute, config.seed) for subject in subjects]
         columns[entry.replace(":", "\n").replace(",", "\n")] = drawn
         found = report["systems"][entry] = compared(drawn, judged(drawn, references, probe), floor, config)
         print(entry, {score: round(found[score]["gain"], 3) for score in SCORES}, flush=True)

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from suti.benchmark.sources import from_world
+from suti.benchmark.world import world_benchmark
 from suti.cli.arguments import parser
 from suti.compute import autocast, prepare
 from suti.config.load import load_config
@@ -56,7 +56,7 @@ SCORES = ("subject", "text", "realism")
 
 def tasks_of(subjects: int, prompts: int) -> tuple[list[ExpertTask], dict[str, list[np.ndarray]]]:
     """Experts to train, and the real pictures that their subjects are compared with."""
-    world = from_world(SEED, subjects, prompts, 5, 1)
+    world = world_benchmark(SEED, subjects, prompts, 5, 1)
     shown, asked = pd.DataFrame(world.demonstrations), template_rows(pd.DataFrame(world.prompts))
     tasks = []
     for name, rows in shown.groupby("subject_id"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
 
+from suti.baselines.method import Method
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
 from suti.experts.fine_tuning import FineTuning, TrainingSet, fixed_rate_adafactor, subject_unet
 from suti.generation.draw import (
@@ -26,6 +27,8 @@ from suti.models.base import BaseModel
 from suti.models.pipeline import SuTIPipeline, load_apprentice
 from suti.seeds import Key, torch_generator
 
+BATCH_SIZE = 4  # pairs of pictures a step
+
 
 @dataclass(frozen=True)
 class DreamSuTI:
@@ -39,17 +42,9 @@ class DreamSuTI:
         return self.tuning.steps
 
 
-def dream_suti_settings(s: Settings) -> DreamSuTI:
-    """Dream-SuTI of the passed settings."""
-    return DreamSuTI(
-        FineTuning(
-            "full", s["baselines.dream_suti_steps"], 4, s["baselines.dream_suti_learning_rate"],
-            frozen=tuple(s["experts.frozen"]),
-        )
-    )  # fmt: skip
-
-
-load_dream_suti = load_apprentice
+def dream_suti_settings(steps: int, learning_rate: float, frozen: Iterable[str]) -> DreamSuTI:
+    """Dream-SuTI with the settings of the configuration; ``frozen`` are the experts'."""
+    return DreamSuTI(FineTuning("full", steps, BATCH_SIZE, learning_rate, frozen=tuple(frozen)))
 
 
 def draw_dream_suti(
@@ -86,25 +81,27 @@ def _tune_apprentice(
     unet.train()
     for _ in range(tuning.steps):
         pairs = torch.stack([torch.randperm(count, generator=rng)[:2] for _ in range(rows)])
-        shown, wanted = pairs[:, 0], pairs[:, 1]
-        noise = torch.randn(data.x_start[wanted].shape, generator=rng).to(base.device)
+        condition, target = pairs[:, 0], pairs[:, 1]
+        noise = torch.randn(data.x_start[target].shape, generator=rng).to(base.device)
         total = base.scheduler.config.num_train_timesteps
         timesteps = torch.randint(total, (rows,), generator=rng).to(base.device)
         with autocast(compute, base.device):
-            encoded = unet.encode_demonstrations(data.x_start[shown], data.text[shown], 1)
-            condition = {"demonstrations": encoded}
+            encoded = unet.encode_demonstrations(data.x_start[condition], data.text[condition], 1)
             loss = denoising_loss(
-                lambda x, t, c=condition, w=wanted: unet(
-                    x, t, data.text[w], cross_attention_kwargs=c, return_dict=False
+                lambda x, t, encoded=encoded, target=target: unet(
+                    x, t, data.text[target], cross_attention_kwargs={"demonstrations": encoded}, return_dict=False
                 )[0],
-                base.scheduler, data.x_start[wanted], noise, timesteps,
+                base.scheduler, data.x_start[target], noise, timesteps,
             ).mean()  # fmt: skip
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"Dream-SuTI of {key[-1]}: loss {loss.item()}; "
-                f"lower baselines.dream_suti_learning_rate ({tuning.learning_rate})"
+                f"lower baselines.dream_suti.learning_rate ({tuning.learning_rate})"
             )
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     unet.eval()
+
+
+METHODS = {"dream-suti": Method(dream_suti_settings, draw_dream_suti, load_apprentice)}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from suti.baselines.method import Method
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
 from suti.generation.draw import (
     BenchmarkSubject,
@@ -48,19 +49,17 @@ class DreamBooth:
         return self.tuning.steps
 
 
-def dreambooth_prior_settings(s: Settings) -> DreamBooth:
-    """DreamBooth with prior preservation, of the passed settings."""
-    tuning = FineTuning(
-        "full", s["baselines.dreambooth_steps"], s["baselines.dreambooth_batch_size"],
-        s["baselines.dreambooth_learning_rate"], frozen=tuple(s["experts.frozen"]),
-    )  # fmt: skip
-    return DreamBooth(tuning, s["baselines.identifier"], s["baselines.prior_images"], s["baselines.prior_weight"])
+def dreambooth_settings(
+    steps: int, learning_rate: float, batch_size: int, identifier: str, prior_images: int, prior_weight: float,
+    frozen: Iterable[str], prior_preservation: bool = True,
+) -> DreamBooth:  # fmt: skip
+    """DreamBooth with the settings of the configuration; ``frozen`` are the experts'.
 
-
-def dreambooth_settings(s: Settings) -> DreamBooth:
-    """DreamBooth of the passed settings, without prior preservation unless they ask for it."""
-    settings = dreambooth_prior_settings(s)
-    return settings if s["baselines.prior_preservation"] else replace(settings, prior_images=0)
+    Args:
+        prior_preservation: False: no pictures of the class, whatever their number.
+    """
+    tuning = FineTuning("full", steps, batch_size, learning_rate, frozen=tuple(frozen))
+    return DreamBooth(tuning, identifier, prior_images if prior_preservation else 0, prior_weight)
 
 
 def with_identifier(prompt: str, class_name: str, identifier: str) -> str:
@@ -108,7 +107,7 @@ def draw_dreambooth(
         loss = fine_tune(base, parameters, data, settings.tuning, compute, key, prior, settings.prior_weight)
         if not np.isfinite(loss):
             raise FloatingPointError(
-                f"DreamBooth of {subject.subject_id}: loss {loss}; lower baselines.dreambooth_learning_rate "
+                f"DreamBooth of {subject.subject_id}: loss {loss}; lower baselines.dreambooth.learning_rate "
                 f"({settings.tuning.learning_rate})"
             )
         seconds = clocks() - start
@@ -117,4 +116,4 @@ def draw_dreambooth(
     return prepared(drawn, "optimisation_seconds", seconds)
 
 
-draw_dreambooth_prior = draw_dreambooth
+METHODS = {name: Method(dreambooth_settings, draw_dreambooth) for name in ("dreambooth", "dreambooth-prior")}

@@ -7,16 +7,16 @@ prompt's own hidden states is drawn. All three are done anew for every prompt, s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from suti.baselines.method import Method
 from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
 from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
 from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, kept_bytes, training_set
@@ -48,16 +48,13 @@ class Imagic:
         return self.embedding_steps + self.tuning.steps
 
 
-def imagic_settings(s: Settings) -> Imagic:
-    """Imagic of the passed settings."""
-    tuning = FineTuning(
-        "full", s["baselines.imagic_steps"], s["baselines.imagic_batch_size"], s["baselines.imagic_learning_rate"],
-        frozen=tuple(s["experts.frozen"]),
-    )  # fmt: skip
-    return Imagic(
-        s["baselines.imagic_embedding_steps"], s["baselines.imagic_embedding_learning_rate"], tuning,
-        s["baselines.imagic_eta"],
-    )  # fmt: skip
+def imagic_settings(
+    embedding_steps: int, embedding_learning_rate: float, steps: int, learning_rate: float, batch_size: int, eta: float,
+    frozen: Iterable[str],
+) -> Imagic:  # fmt: skip
+    """Imagic with the settings of the configuration; ``frozen`` are the experts'."""
+    tuning = FineTuning("full", steps, batch_size, learning_rate, frozen=tuple(frozen))
+    return Imagic(embedding_steps, embedding_learning_rate, tuning, eta)
 
 
 def optimise_embedding(
@@ -106,20 +103,20 @@ def edit(
     Raises:
         FloatingPointError: the fine-tuning diverged.
     """
-    wanted = base.encode_text([prompt])
+    target = base.encode_text([prompt])
     data = training_set(base, [demonstration[0]], [prompt])
-    found = optimise_embedding(base, data.x_start, wanted, settings, compute, key)
+    found = optimise_embedding(base, data.x_start, target, settings, compute, key)
     with subject_unet(base, settings.tuning) as (_, parameters):
         loss = fine_tune(base, parameters, TrainingSet(data.x_start, found), settings.tuning, compute, key)
         if not np.isfinite(loss):
             raise FloatingPointError(
-                f"Imagic of {key[-2]}, {prompt!r}: loss {loss}; lower baselines.imagic_learning_rate "
+                f"Imagic of {key[-2]}, {prompt!r}: loss {loss}; lower baselines.imagic.learning_rate "
                 f"({settings.tuning.learning_rate})"
             )
         with autocast(compute, base.device):
             image = draw(
                 base, [prompt], Demonstrations(), [generator], sampling.num_inference_steps, sampling.guidance_scale,
-                sampling.dynamic_thresholding, text=torch.lerp(found, wanted, settings.eta),
+                sampling.dynamic_thresholding, text=torch.lerp(found, target, settings.eta),
                 guidance_stop=sampling.guidance_stop,
             )[0]  # fmt: skip
         return image, kept_bytes([*parameters, found])
@@ -151,3 +148,6 @@ def draw_imagic(
 
     drawn = draw_in_turn(subject, sampling, one_by_one)
     return replace(drawn, stored_bytes=stored)
+
+
+METHODS = {"imagic": Method(imagic_settings, draw_imagic)}

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 
+from suti.baselines.method import Method
 from suti.baselines.prompt_to_prompt import to_images
 from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
 from suti.diffusion.sampling import sample_ddpm, sampling_scheduler
 from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, training_set
@@ -46,12 +46,6 @@ class InstructPix2Pix:
     guidance_scale: float
     image_guidance_scale: float
     steps: int = 0  # optimiser steps a subject
-
-
-def instruct_pix2pix_settings(s: Settings) -> InstructPix2Pix:
-    """InstructPix2Pix of the passed settings."""
-    names = ("guidance_scale", "image_guidance_scale")
-    return InstructPix2Pix(**{name: s[f"baselines.instruct_pix2pix_{name}"] for name in names})
 
 
 class EditingModel(BaseModel):
@@ -246,3 +240,6 @@ def draw_instruct_pix2pix(
         return to_images(base, edit(base, pictures, said, generators, settings, sampling, compute))
 
     return draw_in_turn(subject, sampling, together)
+
+
+METHODS = {"instruct-pix2pix": Method(InstructPix2Pix, draw_instruct_pix2pix, load_instruct_pix2pix)}

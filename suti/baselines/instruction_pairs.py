@@ -124,7 +124,7 @@ def chosen_pairs(table: pd.DataFrame, image: float, text: float, direction: floa
         names = ("image", "source", "target", "direction")
         best = {name: round(float(table[f"clip_{name}"].max()), 3) for name in names}
         raise ValueError(
-            f"no pair of {len(table)} passes baselines.instruct_pix2pix_min_image {image}, _min_text {text} and "
-            f"_min_direction {direction}; the largest are {best}: lower the thresholds, which belong to the encoder"
+            f"no pair of {len(table)} passes baselines.instruct_pix2pix.min_image {image}, min_text {text} and "
+            f"min_direction {direction}; the largest are {best}: lower the thresholds, which belong to the encoder"
         )
     return kept

@@ -15,11 +15,11 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from suti.baselines.method import Method
 from suti.baselines.prompt_to_prompt import to_images
 from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.diffusion.ddim import ddim_inverse_step, ddim_step, ddim_timesteps
 from suti.diffusion.sampling import guide
 from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, clocks, kept_bytes, prepared, training_set
@@ -54,13 +54,6 @@ class NullText:
     def steps(self) -> int:
         """Most optimiser steps a demonstration."""
         return self.num_inference_steps * self.inner_steps
-
-
-def null_text_settings(s: Settings) -> NullText:
-    """Null-Text Inversion of the passed settings."""
-    names = ("inner_steps", "learning_rate", "early_stop", "guidance_scale", "cross_share", "self_share")
-    chosen = {name: s[f"baselines.null_text_{name}"] for name in names}
-    return NullText(num_inference_steps=s["baselines.null_text_inference_steps"], **chosen)
 
 
 @dataclass(frozen=True)
@@ -221,3 +214,6 @@ def _predict(base: BaseModel, x: torch.Tensor, timestep: int, text: torch.Tensor
     timesteps = torch.full((len(x),), timestep, device=x.device)
     with autocast(compute, base.device):
         return base.unet(x.to(dtype), timesteps, text.to(dtype), return_dict=False)[0]
+
+
+METHODS = {"null-text": Method(NullText, draw_null_text)}

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from suti.baselines.method import Method
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, draw_suti
 from suti.models.base import BaseModel
 from suti.models.pipeline import SuTIPipeline, load_apprentice
@@ -23,20 +23,12 @@ class ReImagen:
     """How Re-Imagen draws.
 
     Attributes:
-        demonstrations: shown of a subject.
+        demonstrations: pictures of a subject at inference.
         steps: optimiser steps a subject.
     """
 
     demonstrations: int
     steps: int = 0
-
-
-def re_imagen_settings(s: Settings) -> ReImagen:
-    """Re-Imagen of the passed settings."""
-    return ReImagen(s["evaluation.demonstrations"])
-
-
-load_re_imagen = load_apprentice
 
 
 def draw_re_imagen(
@@ -49,3 +41,6 @@ def draw_re_imagen(
     """
     pipeline = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
     return draw_suti(pipeline, subject, settings.demonstrations, sampling, compute, seed)
+
+
+METHODS = {"re-imagen": Method(ReImagen, draw_re_imagen, load_apprentice)}

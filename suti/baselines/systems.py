@@ -1,27 +1,23 @@
 """The systems that SuTI is compared with: what each is called, starts from and reads.
 
-The workflow makes its rules of this list, so nothing heavy is imported here. A system ``NAME`` of method ``M`` (NAME
-with underscores unless said otherwise) has a module ``suti.baselines.M`` with these functions:
-
-``M_settings(s) -> settings``
-    A frozen dataclass from the settings that the rule passed (``suti.cli.arguments.Settings``): those named in
-    ``System.settings``. It has a field or property ``steps``, the optimiser steps a subject (0 if there are none).
-``draw_M(base, subject, settings, sampling, compute, seed) -> Drawn``
-    Draws all prompts of a benchmark subject. The base is left exactly as it was. Draws are keyed by the seed, the
-    system and the subject; noise of the pictures as in ``suti.generation.draw.draw_subject``.
-``load_M(folder) -> BaseModel``
-    Of systems that do not start from the base: the model in ``folder``, frozen.
-
-``Drawn.optimisation_seconds`` is what is done once a subject. A method that trains for every prompt counts that as
-drawing: in ``first_seconds`` what the first prompt takes, in ``sampling_seconds`` what all prompts take.
+The configuration and the workflow's rules are made of this list, so nothing heavy is imported here. A new system is a
+line here, its settings in ``suti.baselines.settings``, and its method in a module of ``suti.baselines``
+(``suti.baselines.method`` says what that holds).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 from typing import Literal
+
+from suti.baselines.settings.dream_suti import DreamSuTISettings
+from suti.baselines.settings.dreambooth import DreamBoothSettings
+from suti.baselines.settings.imagic import ImagicSettings
+from suti.baselines.settings.instruct_pix2pix import InstructPix2PixSettings
+from suti.baselines.settings.null_text import NullTextSettings
+from suti.baselines.settings.re_imagen import ReImagenSettings
+from suti.baselines.settings.textual_inversion import TextualInversionSettings
+from suti.config.fields import Section
 
 
 @dataclass(frozen=True)
@@ -31,76 +27,76 @@ class System:
     Attributes:
         name: of its run: file names below generations and metrics.
         title: in tables and sheets.
-        settings: dotted names that ``M_settings`` and ``draw_M`` read, beside seed, compute and sampling; a change of
-            these reruns this system and no other.
+        settings: its section of the configuration.
+        section: key of that section below ``baselines``, and name of its module; by default the system's name.
+        draws_with: the settings of its section by which it draws; None: all of them.
+        also: dotted names of settings outside its section by which it draws.
         starts_from: the base; the apprentice at the default lambda; or a model of its own that a rule trains into
             RESULTS/baselines/NAME.
         trains_per_prompt: true for methods that train anew for every prompt; they draw at most
             ``evaluation.trained_prompts_per_subject`` prompts a subject.
-        module, method: where its functions are, if not where the name says.
     """
 
     name: str
     title: str
-    settings: tuple[str, ...]
+    settings: type[Section]
+    section: str = ""
+    draws_with: tuple[str, ...] | None = None
+    also: tuple[str, ...] = ()
     starts_from: Literal["base", "apprentice", "trained"] = "base"
     trains_per_prompt: bool = False
-    module: str = ""
-    method: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "method", self.method or self.name.replace("-", "_"))
-        object.__setattr__(self, "module", self.module or self.method)
+        object.__setattr__(self, "section", self.section or self.name.replace("-", "_"))
+        if self.draws_with is None:
+            object.__setattr__(self, "draws_with", tuple(self.settings.model_fields))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Dotted names of the settings by which it draws, beside seed, compute and sampling.
+
+        A change of one of these draws this system again and no other.
+        """
+        return (*(f"baselines.{self.section}.{name}" for name in self.draws_with or ()), *self.also)
+
+    @property
+    def module(self) -> str:
+        """Dotted name of the module of its method."""
+        return f"suti.baselines.{self.section}"
 
     @property
     def source(self) -> str:
-        """Path of its module in the checkout, for the digest of its code."""
-        return f"suti/baselines/{self.module}.py"
-
-    def load(self) -> ModuleType:
-        """Its module, imported."""
-        return import_module(f"suti.baselines.{self.module}")
+        """Path of that module in the checkout, for the digest of its code."""
+        return f"{self.module.replace('.', '/')}.py"
 
 
-_DREAMBOOTH = (
-    "baselines.dreambooth_steps", "baselines.dreambooth_learning_rate", "baselines.dreambooth_batch_size",
-    "baselines.identifier", "baselines.prior_images", "baselines.prior_weight", "experts.frozen",
-)  # fmt: skip
-
-_NULL_TEXT = (
-    "inference_steps", "inner_steps", "learning_rate", "early_stop", "guidance_scale", "cross_share", "self_share",
-)  # fmt: skip
-_IMAGIC = ("embedding_steps", "embedding_learning_rate", "steps", "learning_rate", "batch_size", "eta")
-
-
-def _of(prefix: str, *names: str) -> tuple[str, ...]:
-    return tuple(f"baselines.{prefix}_{name}" for name in names)
-
+_FROZEN = ("experts.frozen",)
+_WITH_PRIOR = tuple(name for name in DreamBoothSettings.model_fields if name != "prior_preservation")
 
 SYSTEMS = {
     system.name: system
     for system in (
+        System("textual-inversion", "Textual Inversion", TextualInversionSettings),
+        System("null-text", "Null-Text Inversion", NullTextSettings),
+        System("imagic", "Imagic", ImagicSettings, also=_FROZEN, trains_per_prompt=True),
+        System("dreambooth", "DreamBooth", DreamBoothSettings, also=_FROZEN),
         System(
-            "textual-inversion", "Textual Inversion",
-            tuple(
-                f"baselines.textual_inversion_{name}" for name in ("steps", "learning_rate", "batch_size", "vectors")
-            ),
+            "dreambooth-prior", "DreamBooth, prior preservation", DreamBoothSettings, section="dreambooth",
+            draws_with=_WITH_PRIOR, also=_FROZEN,
         ),
-        System("null-text", "Null-Text Inversion", _of("null_text", *_NULL_TEXT)),
         System(
-            "imagic", "Imagic", (*_of("imagic", *_IMAGIC), "experts.frozen"), trains_per_prompt=True,
+            "instruct-pix2pix", "InstructPix2Pix", InstructPix2PixSettings,
+            draws_with=("guidance_scale", "image_guidance_scale"), starts_from="trained",
         ),
-        System("dreambooth", "DreamBooth", (*_DREAMBOOTH, "baselines.prior_preservation")),
-        System("dreambooth-prior", "DreamBooth, prior preservation", _DREAMBOOTH, module="dreambooth"),
         System(
-            "instruct-pix2pix", "InstructPix2Pix",
-            _of("instruct_pix2pix", "guidance_scale", "image_guidance_scale"), starts_from="trained",
+            "re-imagen", "Re-Imagen", ReImagenSettings, draws_with=(), also=("evaluation.demonstrations",),
+            starts_from="trained",
         ),
-        System("re-imagen", "Re-Imagen", ("evaluation.demonstrations",), starts_from="trained"),
-        System(
-            "dream-suti", "Dream-SuTI",
-            ("baselines.dream_suti_steps", "baselines.dream_suti_learning_rate", "experts.frozen"),
-            starts_from="apprentice",
-        ),
+        System("dream-suti", "Dream-SuTI", DreamSuTISettings, also=_FROZEN, starts_from="apprentice"),
     )
 }  # fmt: skip
+
+
+def sections() -> dict[str, type[Section]]:
+    """The systems' sections of the configuration by their keys below ``baselines``, in the order of the systems."""
+    return {system.section: system.settings for system in SYSTEMS.values()}

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from suti.baselines.method import Method
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.config.settings import Settings
 from suti.diffusion.losses import denoising_loss
 from suti.generation.draw import (
     BenchmarkSubject,
@@ -49,12 +49,6 @@ class TextualInversion:
     batch_size: int
     learning_rate: float
     vectors: int
-
-
-def textual_inversion_settings(s: Settings) -> TextualInversion:
-    """Textual Inversion of the passed settings."""
-    names = ("steps", "batch_size", "learning_rate", "vectors")
-    return TextualInversion(**{name: s[f"baselines.textual_inversion_{name}"] for name in names})
 
 
 class NewWord:
@@ -141,7 +135,7 @@ def train_word(
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"Textual Inversion of {subject.subject_id}: loss {loss.item()} at step {step}; lower "
-                f"baselines.textual_inversion_learning_rate ({settings.learning_rate})"
+                f"baselines.textual_inversion.learning_rate ({settings.learning_rate})"
             )
         optimizer.param_groups[0]["lr"] = settings.learning_rate * (1 - step / settings.steps)
         loss.backward()
@@ -166,6 +160,9 @@ def draw_textual_inversion(
     seconds = clocks() - start
     prompts = [with_word(p, subject.class_name, new.word) for _, p in subject.prompts]
     with new.known():
-        told = replace(base, tokenizer=new.tokenizer)
-        drawn = draw_subject(told, subject, Demonstrations(), prompts, sampling, compute, seed)
+        taught = replace(base, tokenizer=new.tokenizer)
+        drawn = draw_subject(taught, subject, Demonstrations(), prompts, sampling, compute, seed)
     return prepared(replace(drawn, stored_bytes=kept_bytes([new.vectors])), "optimisation_seconds", seconds)
+
+
+METHODS = {"textual-inversion": Method(TextualInversion, draw_textual_inversion)}

@@ -1,130 +1,134 @@
-"""Lists of prompts to draw: rows of subject, class and prompt, in the order in which a benchmark names them.
+"""Lists of prompts to draw: rows of subject, class and prompt, and the CSV that holds them.
 
-These are the full lists, for any system; the workflow's own benchmark takes an even choice of the same
-templates (suti/benchmark/sources.py).
+``suti prompts`` writes such lists for any system, ``suti evaluate`` reads them, and so does the workflow for a
+benchmark whose prompts are a CSV.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import MappingProxyType
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from suti.benchmark import world as world
-from suti.benchmark.folders import pictures_in, read_prompts
-from suti.benchmark.sources import WORLD_REFERENCES, class_of, read_dreambench, templates_for
 from suti.io.atomic import atomic_path
-from suti.io.shards import encode_png
-from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES
 
-BENCHMARKS = ("dreambench", "dreambench-v2", "world", "folders", "csv")
-WORLD_SUBJECTS, WORLD_DEMONSTRATIONS = 30, 4
-CLASSES = MappingProxyType({
-    "backpack": "backpack", "backpack_dog": "backpack", "bear_plushie": "stuffed animal", "berry_bowl": "bowl",
-    "can": "can", "candle": "candle", "cat": "cat", "cat2": "cat", "clock": "clock", "colorful_sneaker": "sneaker",
-    "dog": "dog", "dog2": "dog", "dog3": "dog", "dog5": "dog", "dog6": "dog", "dog7": "dog", "dog8": "dog",
-    "duck_toy": "toy", "fancy_boot": "boot", "grey_sloth_plushie": "stuffed animal", "monster_toy": "toy",
-    "pink_sunglasses": "glasses", "poop_emoji": "toy", "rc_car": "toy", "red_cartoon": "cartoon", "robot_toy": "toy",
-    "shiny_sneaker": "sneaker", "teapot": "teapot", "vase": "vase", "wolf_plushie": "stuffed animal",
-})  # fmt: skip
-"""Classes of DreamBench's subjects, for lists that name its subjects without them."""
+COLUMNS = ("subject", "class", "prompt")
+MAX_BYTES = 50_000_000
+MAX_TEXT = 2_000
 
 Row = dict[str, str]
+"""A row of a list: subject, class and prompt."""
 
 
-def prompt_list(benchmark: str, path: Path | None, seed: int = 0, subjects: int | None = None) -> list[Row]:
-    """Rows with subject, class and prompt of a benchmark of ``BENCHMARKS``.
+@dataclass(frozen=True)
+class Prompt:
+    """A row of a prompts CSV. ``number`` counts the subject's prompts from 0; ``file`` is given or ''."""
 
-    Args:
-        path: where it lies; unused for the world.
-        seed: of the world's subjects.
-        subjects: take the first so many.
-
-    Raises:
-        ValueError: no such benchmark, a path is lacking, or its content is not as expected.
-        FileNotFoundError: nothing is there.
-    """
-    if benchmark not in BENCHMARKS:
-        raise ValueError(f"--benchmark: {benchmark!r}, expected one of {', '.join(BENCHMARKS)}")
-    if benchmark == "world":
-        return _world(seed, subjects or WORLD_SUBJECTS)
-    if path is None:
-        raise ValueError(f"--path: needed for {benchmark}; see suti prompts --help for what it holds")
-    make = {"dreambench": dreambench, "dreambench-v2": from_csv, "folders": folders, "csv": from_csv}[benchmark]
-    rows = make(path)
-    chosen = list(dict.fromkeys(row["subject"] for row in rows))[:subjects]
-    return [row for row in rows if row["subject"] in set(chosen)]
+    subject: str
+    class_name: str
+    text: str
+    number: int
+    file: str = ""
 
 
-def dreambench(path: Path) -> list[Row]:
-    """DreamBench's 750 (subject, prompt) pairs: every subject in the 25 templates of its kind.
-
-    Args:
-        path: a clone of google/dreambooth, or its `dataset` folder.
-    """
-    folder = path / "dataset" if (path / "dataset").is_dir() else path
-    classes, objects, lives = read_dreambench(folder, "--path")
-    return [
-        {"subject": subject, "class": class_name, "prompt": " ".join(template.format(class_name).split())}
-        for subject, class_name in classes.items()
-        for template in templates_for(class_name, objects, lives)
-    ]
-
-
-def from_csv(path: Path) -> list[Row]:
-    """The rows of a CSV with subject and prompt, such as DreamBench-v2's.
-
-    Where it has no class, a subject of DreamBench has its own, and another the words of its name.
-    """
-    return [
-        {
-            "subject": prompt.subject,
-            "class": prompt.class_name or CLASSES.get(prompt.subject) or class_of(prompt.subject),
-            "prompt": prompt.text,
-        }
-        for prompt in read_prompts(path)
-    ]
-
-
-def folders(path: Path) -> list[Row]:
-    """DreamBench's templates for one's own subjects: a folder each, whose name gives the class."""
-    found = sorted(p for p in path.iterdir() if p.is_dir() and pictures_in(p)) if path.is_dir() else []
-    if not found:
-        raise FileNotFoundError(f"--path: no folders of pictures in {path}; make one a subject, e.g. {path}/my_dog")
-    return [
-        {"subject": folder.name, "class": class_name, "prompt": template.format(class_name)}
-        for folder in found
-        for class_name in [class_of(folder.name)]
-        for template in templates_for(class_name, DREAMBENCH_OBJECT_TEMPLATES, DREAMBENCH_LIVE_TEMPLATES)
-    ]
-
-
-def _world(seed: int, subjects: int) -> list[Row]:
-    rows = world.benchmark_prompts(world.benchmark_subjects(seed, subjects))
-    return [{"subject": row["subject_id"], "class": row["class_name"], "prompt": row["prompt"]} for row in rows]
-
-
-def world_pictures(folder: Path, seed: int, subjects: int | None = None) -> int:
-    """The world's subjects as folders of PNG files, as the workflow's benchmark has them; returns how many files.
-
-    ``folder``/demonstrations/SUBJECT holds what a system may see, each picture with its text beside it, and
-    ``folder``/references/SUBJECT what it is judged by.
+def read_prompts(file: Path) -> list[Prompt]:
+    """Rows of a CSV with the columns subject and prompt, and perhaps class and file; other columns are ignored.
 
     Raises:
-        ValueError: the folder has pictures already, which would be mixed with these.
+        FileNotFoundError: no such file.
+        ValueError: a row that cannot be used, named by its line.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"--pictures: {folder} is not empty; name a new folder")
+    if not file.is_file():
+        raise FileNotFoundError(f"--prompts: {file} does not exist; `suti prompts` writes one")
+    if file.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{file}: {file.stat().st_size:,} bytes, at most {MAX_BYTES:,}; is it a CSV of prompts?")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+        names = [name.strip() for name in reader.fieldnames or []]
+    except csv.Error as error:
+        raise ValueError(f"{file}, line {reader.line_num}: not CSV ({error})") from error
+    lacking = [name for name in ("subject", "prompt") if name not in names]
+    if lacking:
+        raise ValueError(f"{file}: no column {lacking[0]!r} among {names}; the first line is: {','.join(COLUMNS)}")
+    return _numbered(file, rows)
+
+
+def _numbered(file: Path, rows: Iterable[tuple[int, dict]]) -> list[Prompt]:
+    prompts: list[Prompt] = []
+    numbers: dict[str, dict[str, int]] = {}
+    files: set[str] = set()
+    for line, row in rows:
+        if None in row:
+            raise ValueError(f"{file}, line {line}: more cells than columns; quote a prompt that has a comma")
+        cells = {str(name).strip(): (value or "").strip() for name, value in row.items() if isinstance(value, str)}
+        subject, own = cells.get("subject", ""), cells.get("file", "")
+        text = " ".join(cells.get("prompt", "").split())
+        where = f"{file}, line {line}"
+        check_name(subject, where)
+        if not text or len(text) > MAX_TEXT or not text.isprintable():
+            raise ValueError(f"{where}: prompt {text[:60]!r}, expected one line of 1 to {MAX_TEXT:,} characters")
+        known = numbers.setdefault(subject, {})
+        if "file" in cells:
+            check_inside(own, where)
+            if own in files:
+                raise ValueError(f"{where}: file {own!r} is named twice; a picture has one prompt")
+            files.add(own)
+        elif text in known:
+            raise ValueError(f"{where}: subject {subject!r} has the prompt {text[:60]!r} twice; leave one out")
+        known.setdefault(text, len(known))
+        prompts.append(Prompt(subject, cells.get("class", ""), text, known[text], own))
+    if not prompts:
+        raise ValueError(f"{file}: no prompts below the first line")
+    return prompts
+
+
+def check_name(subject: str, where: str) -> None:
+    """A subject names a folder: one plain path component.
+
+    Raises:
+        ValueError: it could lead elsewhere.
+    """
+    if not subject or len(subject) > 200 or subject.startswith(".") or re.search(r"[/\\\x00-\x1f]", subject):
+        raise ValueError(f"{where}: subject {subject[:60]!r}, expected the name of a folder, without slashes")
+
+
+def check_inside(path: str, where: str) -> None:
+    """A file of a CSV lies below the folder of generated pictures.
+
+    Raises:
+        ValueError: it is absolute, or leaves the folder.
+    """
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    if not parts or parts[0] == "/" or ".." in parts or "\x00" in path or re.match(r"[A-Za-z]:", path):
+        raise ValueError(f"{where}: file {path[:80]!r}, expected a path below the folder of generated pictures")
+
+
+def write_prompts(file: Path, rows: Iterable[Mapping[str, str]]) -> int:
+    """Write rows of ``COLUMNS`` as CSV, whole or not at all; returns how many."""
     count = 0
-    with atomic_path(folder) as part:
-        for subject in world.benchmark_subjects(seed, subjects or WORLD_SUBJECTS):
-            shown = world.demonstrations(subject, WORLD_DEMONSTRATIONS, seed)
-            real = world.demonstrations(subject, WORLD_REFERENCES, f"references-{seed}")
-            for kind, pictures in (("demonstrations", shown), ("references", real)):
-                place = part / kind / subject.subject_id
-                place.mkdir(parents=True)
-                for number, (image, caption) in enumerate(zip(pictures.images, pictures.captions, strict=True)):
-                    (place / f"{number:02d}.png").write_bytes(encode_png(image))
-                    count += 1
-                    if kind == "demonstrations":
-                        (place / f"{number:02d}.txt").write_text(caption + "\n", encoding="utf-8")
+    with atomic_path(file) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: row[name] for name in COLUMNS})
+            count += 1
     return count
+
+
+def as_prompts(rows: Iterable[Row]) -> list[Prompt]:
+    """Rows as ``read_prompts`` would give them back from a CSV."""
+    numbers: dict[str, int] = {}
+    prompts = []
+    for row in rows:
+        number = numbers.get(row["subject"], 0)
+        numbers[row["subject"]] = number + 1
+        prompts.append(Prompt(row["subject"], row["class"], row["prompt"], number))
+    return prompts

@@ -1,277 +1,170 @@
-"""Benchmarks: held-out subjects, their demonstrations and real pictures, and the prompts to draw them in.
+"""Where benchmarks come from: held-out subjects, their demonstrations and real pictures, and the prompts to draw.
 
-Sources in one form: the procedural world, a clone of DreamBench (google/dreambooth), or one's own folders of
-photos, with DreamBench's templates or with the prompts of a CSV. For photos the subject's pictures are both the
-demonstrations and the references of the metrics, as in the paper; the world renders references that no system sees.
+``SOURCES`` has them all. `suti prompts` writes a source's full list of prompts, `suti evaluate` takes its list and its
+real pictures, and the workflow (scripts/prepare_benchmark.py) makes all tables of it, with an even choice of the same
+prompts. The world renders its references, which no system sees; a subject's photos are both its demonstrations and its
+references, as in the paper.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from suti.benchmark import world as world
-from suti.benchmark.folders import Prompt, read_prompts
-from suti.io.images import BadImage, read_image, shrink
-from suti.seeds import stable_hash
+from suti.benchmark import world
+from suti.benchmark.contents import Benchmark
+from suti.benchmark.dreambench import CLASSES, dataset_folder, read_dreambench
+from suti.benchmark.lists import Prompt, Row, read_prompts
+from suti.benchmark.photos import photo_benchmark, pictures_in, subject_folders
+from suti.benchmark.prompts import class_of, prompt_rows, select_prompts, skill_of, templates_for
 from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES
-
-PHOTO_SIZE = 512  # pixels: shorter side to which photos are reduced; above what any encoder of the metrics looks at
-REAL, COMPOSITIONAL = "real", "compositional"
-SHOWN_ONLY = (COMPOSITIONAL, "art_style")  # skills beyond DreamBench's templates: on sheets, in no table
-WORLD_REFERENCES = 6  # real pictures a subject of the world, as many as DreamBench has at most
-SHOWN_SUBJECTS = 8  # of the world that also get compositional and art-style prompts
-# The last word of a class that makes a subject a live one: it can wear things.
-LIVE_WORDS = frozenset((
-    "baby", "bear", "bird", "boy", "bunny", "calf", "cat", "child", "cow", "dog", "duck", "elephant", "fish",
-    "fox", "girl", "hamster", "hen", "horse", "kitten", "lamb", "man", "monkey", "parrot", "person", "pig",
-    "pony", "puppy", "rabbit", "sheep", "turtle", "woman",
-))  # fmt: skip
-Asked = Callable[[Path, str, str], list[dict]]  # folder, subject_id, class_name -> rows of benchmark_prompts
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """Rows of the tables benchmark_subjects, benchmark_prompts, demonstrations and generations (run 'real').
+class Choice:
+    """What is taken of a source, and where it lies. A source reads of it what it needs.
 
-    Pictures are uint8 (H, W, 3). ``demonstrations`` and ``targets`` key theirs by image_id and sample_id;
-    ``references`` maps a subject to its real pictures.
+    Attributes:
+        path: folder of a folder a subject, or a clone of google/dreambooth; the world needs none.
+        prompts: CSV of prompts, of sources that are ``from_csv``.
+        subjects: the first so many; None: all (of the world: 30).
+        prompts_per_subject: evenly over a subject's prompts (``prompts.select_prompts``).
+        seed, demonstrations, spread, images_per_prompt: of the world's renders.
+        max_pixels: photos with more are left out.
+        option: the setting or option that named the path, for errors.
     """
 
-    subjects: list[dict] = field(default_factory=list)
-    prompts: list[dict] = field(default_factory=list)
-    demonstrations: list[dict] = field(default_factory=list)
-    targets: list[dict] = field(default_factory=list)
-    demonstration_images: dict[str, np.ndarray] = field(default_factory=dict)
-    references: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    target_images: dict[str, np.ndarray] = field(default_factory=dict)
+    path: Path = Path()
+    prompts: Path = Path()
+    subjects: int | None = None
+    prompts_per_subject: int = 25
+    seed: int = 0
+    demonstrations: int = world.DEMONSTRATIONS
+    spread: float = 0.0
+    images_per_prompt: int = 1
+    max_pixels: int = 40_000_000
+    option: str = "evaluation.path"
 
 
-def select_prompts(n_total: int, n: int) -> list[int]:
-    """Indices of n of n_total templates, spread evenly and nested: a smaller choice is always inside a
-    larger one.
+@dataclass(frozen=True)
+class Source:
+    """One source of benchmarks.
 
-    Steps of the golden ratio leave gaps of at most three lengths however many are taken. The order of the
-    result is that of choice, so the first m of it are ``select_prompts(n_total, m)``.
+    Attributes:
+        holds: what lies at its path, in words, for help.
+        prompts: its list, of all subjects and prompts, in its own order.
+        benchmark: tables and pictures of the subjects and prompts that are chosen.
+        rendered: True: it needs no path, and has pictures only when they are rendered.
+        from_csv: True: its prompts are the CSV ``Choice.prompts``.
     """
-    golden = (math.sqrt(5) - 1) / 2
-    chosen: dict[int, None] = {}
-    step = 0
-    while len(chosen) < min(n, n_total):
-        chosen.setdefault(int((0.5 + step * golden) % 1.0 * n_total), None)
-        step += 1
-    return list(chosen)
+
+    holds: str
+    prompts: Callable[[Choice], list[Row]]
+    benchmark: Callable[[Choice], Benchmark]
+    rendered: bool = False
+    from_csv: bool = False
 
 
-def first_prompts(prompts: pd.DataFrame, n: int) -> pd.DataFrame:
-    """The first n template prompts of each subject; all rows, those that are only shown too, if there are no
-    more than n.
+def prompt_list(name: str, choice: Choice) -> list[Row]:
+    """Rows with subject, class and prompt of the source of a name, of the first ``choice.subjects``.
 
-    A smaller n gives a subset of a larger one (see ``select_prompts``), so the ablations draw some of the
-    pictures of the main runs.
-
-    Args:
-        prompts: table 'benchmark_prompts', whose rows stand in the order of choice within a subject.
+    Raises:
+        ValueError: no such source, or its content is not as expected.
+        FileNotFoundError: nothing is there.
     """
-    templates = prompts[~prompts["skill"].isin(SHOWN_ONLY)]
-    chosen = templates.groupby("subject_id", sort=False).head(n)
-    return prompts if len(chosen) == len(templates) else chosen
+    rows = find_source(name).prompts(choice)
+    chosen = set(list(dict.fromkeys(row["subject"] for row in rows))[: choice.subjects])
+    return [row for row in rows if row["subject"] in chosen]
 
 
-def thinned(benchmark: Benchmark, main_subjects: int, n: int) -> Benchmark:
-    """A benchmark whose subjects behind the first ``main_subjects`` are asked their first n prompts only.
+def find_source(name: str) -> Source:
+    """The source of a name.
 
-    Real pictures of prompts that are asked no more go too; photos, which belong to no prompt, stay.
+    Raises:
+        ValueError: there is none.
     """
-    main = {row["subject_id"] for row in benchmark.subjects[:main_subjects]}
-    asked: dict[str, list[str]] = {}
-    dropped = set()
-    for row in benchmark.prompts:
-        subject, prompt = row["subject_id"], row["prompt_id"]
-        kept = asked.setdefault(subject, [])
-        if subject in main or (row["skill"] not in SHOWN_ONLY and len(kept) < n):
-            kept.append(prompt)
-        else:
-            dropped.add((subject, prompt))
-
-    def stays(row: Mapping[str, Any]) -> bool:
-        return (row["subject_id"], row["prompt_id"]) not in dropped
-
-    targets = [row for row in benchmark.targets if stays(row)]
-    return replace(
-        benchmark,
-        prompts=[row for row in benchmark.prompts if stays(row)],
-        targets=targets,
-        target_images={row["sample_id"]: benchmark.target_images[row["sample_id"]] for row in targets},
-    )
+    if name not in SOURCES:
+        raise ValueError(f"--benchmark: {name!r}, expected one of {', '.join(SOURCES)}")
+    return SOURCES[name]
 
 
-def skill_of(template: str) -> str:
-    """Skill of a DreamBench template: accessorization, attribute_editing or recontextualization."""
-    if re.search(r"\bwearing\b|\boutfit\b", template):
-        return "accessorization"
-    bare = re.fullmatch(r"a (\w+ ){1,2}\{\}", template)
-    return "attribute_editing" if bare else "recontextualization"
+def _world_prompts(choice: Choice) -> list[Row]:
+    rows = world.benchmark_prompts(world.benchmark_subjects(choice.seed, choice.subjects or world.SUBJECTS))
+    return [{"subject": row["subject_id"], "class": row["class_name"], "prompt": row["prompt"]} for row in rows]
 
 
-def prompt_rows(subject_id: str, class_name: str, templates: tuple[str, ...], n: int) -> list[dict]:
-    """Rows of 'benchmark_prompts' of one subject: n templates with the class word, in the order of choice."""
+def _world(choice: Choice) -> Benchmark:
+    return world.world_benchmark(
+        choice.seed, choice.subjects or world.SUBJECTS, choice.prompts_per_subject, choice.demonstrations,
+        choice.images_per_prompt, choice.spread,
+    )  # fmt: skip
+
+
+def _dreambench_prompts(choice: Choice) -> list[Row]:
+    """DreamBench's 750 pairs: every subject in the 25 templates of its kind."""
+    classes, objects, lives = read_dreambench(choice.path, choice.option)
     return [
-        {
-            "subject_id": subject_id,
-            "prompt_id": f"{index:02d}",
-            "prompt": templates[index].format(class_name),
-            "skill": skill_of(templates[index]),
-        }
-        for index in select_prompts(len(templates), n)
+        {"subject": subject, "class": class_name, "prompt": " ".join(template.format(class_name).split())}
+        for subject, class_name in classes.items()
+        for template in templates_for(class_name, objects, lives)
     ]
 
 
-def from_world(
-    seed: int, subjects: int, prompts_per_subject: int, demonstrations: int, images_per_prompt: int,
-    spread: float = 0.0,
-) -> Benchmark:  # fmt: skip
-    """The world's benchmark: unseen subjects, whose references and true targets are renders that no system
-    sees. spread: of the demonstrations' poses (`suti.world.scenes.widen`)."""
-    result = Benchmark()
-    chosen = world.benchmark_subjects(seed, subjects)
-    shown_only = world.compositional_prompts(chosen[:SHOWN_SUBJECTS]) + world.style_prompts(chosen[:SHOWN_SUBJECTS])
-    for subject in chosen:
-        subject_id, class_name = subject.subject_id, subject.class_name
-        templates = world.templates(class_name)
-        live = templates is DREAMBENCH_LIVE_TEMPLATES
-        result.subjects.append({"subject_id": subject_id, "class_name": class_name, "live": live})
-        rows = prompt_rows(subject_id, class_name, templates, prompts_per_subject)
-        rows += [
-            {name: row[name] for name in ("subject_id", "prompt_id", "prompt", "skill")}
-            for row in shown_only
-            if row["subject_id"] == subject_id
-        ]
-        result.prompts.extend(rows)
-        shown = world.demonstrations(subject, demonstrations, seed, spread=spread)
-        for number, (image, caption) in enumerate(zip(shown.images, shown.captions, strict=True)):
-            key = f"{subject_id}__{number:02d}"
-            result.demonstrations.append({"subject_id": subject_id, "image_id": key, "text": caption})
-            result.demonstration_images[key] = image
-        result.references[subject_id] = list(
-            world.demonstrations(subject, WORLD_REFERENCES, f"references-{seed}").images
-        )
-        for row in rows:
-            for index in range(images_per_prompt):
-                key = f"{subject_id}__{row['prompt_id']}__{index}"
-                result.targets.append(target_row(key, subject_id, row["prompt_id"], row["prompt"], index))
-                result.target_images[key] = world.target(subject, row["prompt"], f"target-{seed}", index=index)
-    return result
-
-
-def read_dreambench(
-    path: Path, asked: str = "evaluation.path"
-) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
-    """Classes by subject, and the object and live templates with '{}' for the class, of
-    prompts_and_classes.txt.
-
-    The unique token of DreamBooth is left out: 'a {0} {1} in the jungle' becomes 'a {} in the jungle'.
-
-    Args:
-        path: the clone's dataset folder; the file lies in it or beside it.
-        asked: the setting or option that named it, for errors.
-
-    Raises:
-        FileNotFoundError: no such folder or file.
-        ValueError: the file does not hold classes and 25 + 25 templates.
-    """
-    candidates = [path / "prompts_and_classes.txt", path.parent / "prompts_and_classes.txt"]
-    file = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if file is None:
-        raise FileNotFoundError(
-            f"{asked}: no prompts_and_classes.txt in {path}; give the `dataset` folder of a clone of "
-            "google/dreambooth, or take the benchmark `folders`"
-        )
-    text = file.read_text(encoding="utf-8")
-    head, _, tail = text.partition("Object Prompts")
-    objects, _, lives = tail.partition("Live Subject Prompts")
-    classes = dict(re.findall(r"^([\w-]+),([^\n,]+?)[ \t\r]*$", head, flags=re.MULTILINE))
-    classes.pop("subject_name", None)
-    templates = [
-        tuple(
-            " ".join(t.replace("{0}", "").replace("{1}", "{}").split())
-            for t in re.findall(r"'([^'\n]+)'\.format", part)
-        )
-        for part in (objects, lives)
-    ]
-    if not classes or [len(t) for t in templates] != [25, 25]:
-        raise ValueError(
-            f"{file}: {len(classes)} classes and {[len(t) for t in templates]} templates, expected "
-            "classes as "
-            "'backpack,backpack' and 25 object and 25 live prompts; take the file of google/dreambooth"
-        )
-    return classes, templates[0], templates[1]
-
-
-def dreambench(path: Path, subjects: int, prompts_per_subject: int, max_pixels: int) -> Benchmark:
-    """DreamBench from a clone: subjects and templates as its file lists them, cats and dogs as live
-    subjects."""
-    classes, objects, lives = read_dreambench(path)
-    chosen = list(classes.items())[:subjects]
-    missing = [name for name, _ in chosen if not (path / name).is_dir()]
+def _dreambench(choice: Choice) -> Benchmark:
+    """Subjects and templates as DreamBench's file lists them; cats and dogs are live subjects."""
+    classes, objects, lives = read_dreambench(choice.path, choice.option)
+    folder = dataset_folder(choice.path)
+    chosen = [(folder / name, class_name) for name, class_name in list(classes.items())[: choice.subjects]]
+    missing = [place.name for place, _ in chosen if not place.is_dir()]
     if missing:
         raise FileNotFoundError(
-            f"{path}: no folder for subject {missing[0]!r} of prompts_and_classes.txt; clone it whole"
+            f"{folder}: no folder for subject {missing[0]!r} of prompts_and_classes.txt; clone it whole"
         )
-    return _photos(
-        [(path / name, cls) for name, cls in chosen], _filled(objects, lives, prompts_per_subject), max_pixels
-    )
+    return _in_templates(chosen, objects, lives, choice)
 
 
-def templates_for(class_name: str, objects: tuple[str, ...], lives: tuple[str, ...]) -> tuple[str, ...]:
-    """The templates of a class: those of live subjects, or those of objects."""
-    return lives if is_live(class_name) else objects
+def _folder_prompts(choice: Choice) -> list[Row]:
+    """DreamBench's templates for one's own subjects: a folder each, whose name gives the class."""
+    rows = []
+    for folder in subject_folders(choice.path, choice.option):
+        if not pictures_in(folder):
+            raise FileNotFoundError(f"{folder}: no pictures in it; add some, or remove the folder")
+        class_name = class_of(folder.name)
+        for template in templates_for(class_name, DREAMBENCH_OBJECT_TEMPLATES, DREAMBENCH_LIVE_TEMPLATES):
+            rows.append({"subject": folder.name, "class": class_name, "prompt": template.format(class_name)})
+    return rows
 
 
-def is_live(class_name: str) -> bool:
-    """Whether the last word of a class is one of ``LIVE_WORDS``."""
-    return class_name.lower().split()[-1] in LIVE_WORDS
+def _folders(choice: Choice) -> Benchmark:
+    chosen = [(folder, class_of(folder.name)) for folder in subject_folders(choice.path, choice.option)]
+    return _in_templates(
+        chosen[: choice.subjects], DREAMBENCH_OBJECT_TEMPLATES, DREAMBENCH_LIVE_TEMPLATES, choice
+    )  # fmt: skip
 
 
-def folders(path: Path, subjects: int, prompts_per_subject: int, max_pixels: int) -> Benchmark:
-    """One's own photos: a folder a subject, its class from the folder's name, the templates of DreamBench."""
-    found = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")) if path.is_dir() else []
-    if not found:
-        raise FileNotFoundError(
-            f"evaluation.path: no folders of photos in {path}; make one folder a subject, e.g. {path}/my_dog"
-        )
-    chosen = [(folder, class_of(folder.name)) for folder in found[:subjects]]
-    templates = _filled(DREAMBENCH_OBJECT_TEMPLATES, DREAMBENCH_LIVE_TEMPLATES, prompts_per_subject)
-    return _photos(chosen, templates, max_pixels)
+def _csv_prompts(choice: Choice) -> list[Row]:
+    """The rows of a CSV. Where it has no class, a subject of DreamBench has its own, another the words of its name."""
+    return [
+        {"subject": prompt.subject, "class": _class_in_csv(prompt), "prompt": prompt.text}
+        for prompt in read_prompts(choice.prompts)
+    ]
 
 
-def listed(path: Path, prompts: Path, subjects: int, prompts_per_subject: int, max_pixels: int) -> Benchmark:
-    """One's own photos and prompts: a folder a subject, and a CSV with the columns subject, class and prompt.
-
-    Raises:
-        FileNotFoundError: the CSV, or the folder of one of its subjects, is not there.
-        ValueError: a row that cannot be used.
-    """
+def _csv(choice: Choice) -> Benchmark:
+    """One's own photos and prompts: a folder a subject, and a CSV with the columns subject, class and prompt."""
     rows: dict[str, list[Prompt]] = {}
-    for prompt in read_prompts(prompts):
+    for prompt in read_prompts(choice.prompts):
         rows.setdefault(prompt.subject, []).append(prompt)
-    chosen = {name: of_subject[0].class_name or class_of(name) for name, of_subject in list(rows.items())[:subjects]}
-    missing = [name for name in chosen if not (path / name).is_dir()]
+    path = dataset_folder(choice.path)
+    chosen = [(path / name, _class_in_csv(prompts[0])) for name, prompts in list(rows.items())[: choice.subjects]]
+    missing = [folder for folder, _ in chosen if not folder.is_dir()]
     if missing:
         raise FileNotFoundError(
-            f"evaluation.path: no folder {path / missing[0]}, a subject of {prompts}; add its photos"
+            f"{choice.option}: no folder {missing[0]}, a subject of {choice.prompts}; add its photos"
         )
 
-    def asked(folder: Path, subject_id: str, class_name: str) -> list[dict]:
+    def prompts_of(folder: Path, subject_id: str, class_name: str) -> list[dict]:
         texts = [prompt.text for prompt in rows[folder.name]]
         return [
             {
@@ -280,83 +173,42 @@ def listed(path: Path, prompts: Path, subjects: int, prompts_per_subject: int, m
                 "prompt": texts[index],
                 "skill": skill_of(texts[index].replace(class_name, "{}", 1)),
             }
-            for index in select_prompts(len(texts), prompts_per_subject)
+            for index in select_prompts(len(texts), choice.prompts_per_subject)
         ]
 
-    return _photos([(path / name, class_name) for name, class_name in chosen.items()], asked, max_pixels)
+    return photo_benchmark(chosen, prompts_of, choice.max_pixels)
 
 
-def class_of(folder: str) -> str:
-    """Class words of a folder's name without digits, underscores and dashes: 'grey_cat2' is 'grey cat'."""
-    words = re.sub(r"[\W\d_]+", " ", folder).strip()
-    if not words:
-        raise ValueError(f"folder {folder!r}: its name gives no class word; rename it after its subject, e.g. dog_1")
-    return words
+def _class_in_csv(prompt: Prompt) -> str:
+    return prompt.class_name or CLASSES.get(prompt.subject) or class_of(prompt.subject)
 
 
-def subject_key(folder: str) -> str:
-    """Subject id of a folder: its name where that is plain, else a plain form of it with a hash."""
-    if re.fullmatch(r"[A-Za-z0-9][\w-]{0,59}", folder, flags=re.ASCII):
-        return folder
-    plain = re.sub(r"\W+", "-", folder, flags=re.ASCII).strip("-")[:40]
-    return f"{plain or 'subject'}-{stable_hash('folder', folder, bits=32):08x}"
+def _in_templates(
+    chosen: Sequence[tuple[Path, str]], objects: tuple[str, ...], lives: tuple[str, ...], choice: Choice
+) -> Benchmark:
+    def prompts_of(folder: Path, subject_id: str, class_name: str) -> list[dict]:
+        templates = templates_for(class_name, objects, lives)
+        return prompt_rows(subject_id, class_name, templates, choice.prompts_per_subject)
+
+    return photo_benchmark(chosen, prompts_of, choice.max_pixels)
 
 
-def _filled(objects: tuple[str, ...], lives: tuple[str, ...], n: int) -> Asked:
-    return lambda folder, subject_id, class_name: prompt_rows(
-        subject_id, class_name, templates_for(class_name, objects, lives), n
-    )
-
-
-def _photos(chosen: list[tuple[Path, str]], asked: Asked, max_pixels: int) -> Benchmark:
-    """A benchmark of folders with their classes; ``asked`` gives a subject's rows of 'benchmark_prompts'."""
-    result = Benchmark()
-    for folder, class_name in chosen:
-        subject_id = subject_key(folder.name)
-        result.subjects.append({"subject_id": subject_id, "class_name": class_name, "live": is_live(class_name)})
-        result.prompts.extend(asked(folder, subject_id, class_name))
-        photos = read_photos(folder, max_pixels)
-        result.references[subject_id] = photos
-        for number, photo in enumerate(photos):
-            key = f"{subject_id}__{number:02d}"
-            result.demonstrations.append({"subject_id": subject_id, "image_id": key, "text": f"a {class_name}"})
-            result.demonstration_images[key] = photo
-            # No prompt: a photo was not made for one, so it has no score of text.
-            result.targets.append(target_row(key, subject_id, f"photo-{number:02d}", ""))
-            result.target_images[key] = photo
-    return result
-
-
-def target_row(sample_id: str, subject_id: str, prompt_id: str, prompt: str, image_index: int = 0) -> dict:
-    """Row of table 'generations' for a real picture."""
-    return {
-        "run": REAL,
-        "sample_id": sample_id,
-        "subject_id": subject_id,
-        "prompt_id": prompt_id,
-        "prompt": prompt,
-        "image_index": image_index,
-    }
-
-
-def read_photos(folder: Path, max_pixels: int) -> list[np.ndarray]:
-    """The usable photos of a folder in order of their names, uint8 (H, W, 3), shorter side at most
-    ``PHOTO_SIZE``.
-
-    Files that are no pictures are named in the log and left out.
-
-    Raises:
-        ValueError: none is usable.
-    """
-    photos, reasons = [], []
-    for file in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
-        try:
-            photos.append(shrink(read_image(file, max_pixels=max_pixels), PHOTO_SIZE))
-        except BadImage as error:
-            reasons.append(f"{file.name}: {error}")
-            logger.warning("%s: left out, %s", file, error)
-    if not photos:
-        raise ValueError(
-            f"{folder}: no usable photo ({'; '.join(reasons[:3]) or 'the folder is empty'}); add JPEG or PNG files"
-        )
-    return photos
+SOURCES = {
+    "dreambench": Source(
+        "a clone of google/dreambooth, or its `dataset` folder: subjects, classes and 25 + 25 templates are read from "
+        "prompts_and_classes.txt; 30 subjects x 25 templates are 750 pairs",
+        _dreambench_prompts, _dreambench,
+    ),
+    "dreambench-v2": Source("a CSV with columns subject and prompt", _csv_prompts, _csv, from_csv=True),
+    "world": Source(
+        "nothing: unseen subjects of the rendered world, as the workflow judges them", _world_prompts, _world,
+        rendered=True,
+    ),
+    "folders": Source(
+        "a folder a subject, named after it (grey_cat2); DreamBench's templates", _folder_prompts, _folders
+    ),
+    "csv": Source(
+        "a CSV of your own with columns subject and prompt, and perhaps class", _csv_prompts, _csv, from_csv=True
+    ),
+}  # fmt: skip
+"""Every source of benchmarks, by the name that `suti prompts` and `evaluation.benchmark` give it."""

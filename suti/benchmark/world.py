@@ -1,17 +1,26 @@
-"""The world's DreamBench: unseen subjects, the 25 + 25 prompts, compositional prompts, the true answers."""
+"""The world's benchmark: unseen subjects, DreamBench's 25 + 25 templates, compositional prompts, the true answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from suti.benchmark.contents import Benchmark, target_row
+from suti.benchmark.prompts import prompt_rows
+from suti.io.atomic import atomic_path
+from suti.io.shards import encode_png
 from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES, parse, phrase
 from suti.world.render import render
 from suti.world.scenes import Scene, sample_scene, widen
 from suti.world.subjects import Subject, colour_name, keyed_rng, sample_subject
 from suti.world.vocabulary import ACCESSORIES, BACKGROUNDS, CLASSES, COLOURS, LIVE_CLASSES, PHOTO, STYLES
+
+SUBJECTS, DEMONSTRATIONS = 30, 4  # of a list of prompts, and of the pictures beside it
+REFERENCES = 6  # real pictures a subject, as many as DreamBench has at most
+SHEET_SUBJECTS = 8  # that also get compositional and art-style prompts
 
 
 @dataclass(frozen=True)
@@ -155,3 +164,69 @@ def target(subject: Subject, prompt: str, seed: int | str, *, index: int = 0, si
         raise ValueError(f"prompt: {prompt!r} is not about a {subject.class_name}, but {subject.subject_id} is one")
     scene = target_scene(prompt, seed, subject.subject_id, index)
     return render([subject], [scene], size)[0][0]
+
+
+def world_benchmark(
+    seed: int, subjects: int, prompts_per_subject: int, count: int, images_per_prompt: int,
+    spread: float = 0.0,
+) -> Benchmark:  # fmt: skip
+    """The world's benchmark: unseen subjects, whose references and true targets are renders that no system sees.
+
+    Args:
+        count: demonstrations a subject.
+        spread: of the demonstrations' poses (`suti.world.scenes.widen`).
+    """
+    result = Benchmark()
+    chosen = benchmark_subjects(seed, subjects)
+    sheets = compositional_prompts(chosen[:SHEET_SUBJECTS]) + style_prompts(chosen[:SHEET_SUBJECTS])
+    for subject in chosen:
+        subject_id, class_name = subject.subject_id, subject.class_name
+        choice = templates(class_name)
+        live = choice is DREAMBENCH_LIVE_TEMPLATES
+        result.subjects.append({"subject_id": subject_id, "class_name": class_name, "live": live})
+        rows = prompt_rows(subject_id, class_name, choice, prompts_per_subject)
+        rows += [
+            {name: row[name] for name in ("subject_id", "prompt_id", "prompt", "skill")}
+            for row in sheets
+            if row["subject_id"] == subject_id
+        ]
+        result.prompts.extend(rows)
+        pictures = demonstrations(subject, count, seed, spread=spread)
+        for number, (image, caption) in enumerate(zip(pictures.images, pictures.captions, strict=True)):
+            key = f"{subject_id}__{number:02d}"
+            result.demonstrations.append({"subject_id": subject_id, "image_id": key, "text": caption})
+            result.demonstration_images[key] = image
+        result.references[subject_id] = list(demonstrations(subject, REFERENCES, f"references-{seed}").images)
+        for row in rows:
+            for index in range(images_per_prompt):
+                key = f"{subject_id}__{row['prompt_id']}__{index}"
+                result.targets.append(target_row(key, subject_id, row["prompt_id"], row["prompt"], index))
+                result.target_images[key] = target(subject, row["prompt"], f"target-{seed}", index=index)
+    return result
+
+
+def world_pictures(folder: Path, seed: int, subjects: int = SUBJECTS) -> int:
+    """The world's subjects as folders of PNG files, as the workflow's benchmark has them; returns how many files.
+
+    ``folder``/demonstrations/SUBJECT holds what a system may see, each picture with its text beside it, and
+    ``folder``/references/SUBJECT what it is judged by.
+
+    Raises:
+        ValueError: the folder has pictures already, which would be mixed with these.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"--pictures: {folder} is not empty; name a new folder")
+    count = 0
+    with atomic_path(folder) as part:
+        for subject in benchmark_subjects(seed, subjects):
+            seen = demonstrations(subject, DEMONSTRATIONS, seed)
+            real = demonstrations(subject, REFERENCES, f"references-{seed}")
+            for kind, pictures in (("demonstrations", seen), ("references", real)):
+                place = part / kind / subject.subject_id
+                place.mkdir(parents=True)
+                for number, (image, caption) in enumerate(zip(pictures.images, pictures.captions, strict=True)):
+                    (place / f"{number:02d}.png").write_bytes(encode_png(image))
+                    count += 1
+                    if kind == "demonstrations":
+                        (place / f"{number:02d}.txt").write_text(caption + "\n", encoding="utf-8")
+    return count

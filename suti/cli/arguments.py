@@ -1,8 +1,9 @@
-"""What the scripts share: their argument parser, and lists of shards on a command line."""
+"""What the scripts share: their argument parser."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from suti.config.settings import Settings, read_settings
 
@@ -15,11 +16,16 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return result
 
 
-def shard_paths(paths: list[str], shards: int | None) -> list[str]:
-    """Paths of a list argument; with ``shards``, each is a pattern whose ``{shard}`` counts from 0.
-
-    Thousands of names do not fit a command line, so a rule passes the pattern of their names instead.
-    """
-    if shards is None:
-        return paths
-    return [path.replace("{shard}", str(shard)) for path in paths for shard in range(shards)]
+def drawing_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Parser with the benchmark's files, the outputs and the number of prompts."""
+    arguments = parser(doc)
+    for name in ("subjects", "prompts", "demonstrations"):
+        arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"benchmark table of {name}")
+    arguments.add_argument("--images", required=True, metavar="FILE", help="shard of the demonstrations' pictures")
+    arguments.add_argument("--prompts-per-subject", required=True, type=int, metavar="N")
+    arguments.add_argument("--first", type=int, metavar="N", help="draw the first N subjects only (default: all)")
+    arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="finished subjects")
+    arguments.add_argument("--generations", required=True, metavar="FILE", help="table to write")
+    arguments.add_argument("--images-out", required=True, metavar="FILE", help="shard of pictures to write")
+    arguments.add_argument("--timing", required=True, metavar="FILE", help="seconds, JSON to write")
+    return arguments

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from suti.benchmark.folders import find_generated, find_references, read_prompts
+from suti.benchmark.folders import find_generated, find_references
+from suti.benchmark.lists import Prompt, as_prompts, read_prompts
+from suti.benchmark.sources import SOURCES, Choice, prompt_list
 from suti.cli.measuring import (
     OWN,
     add_options,
@@ -28,7 +30,8 @@ Score generated pictures of subjects: similarity to real pictures (DINO, DINOv2,
 95 % intervals over subjects, the row of real pictures beside them, a check for copies, and diversity.
 
 The prompts are a CSV with columns subject, class, prompt (`suti prompts` writes it). The references are a folder a
-subject. The pictures lie in one of these ways; NUMBER counts a subject's rows of the CSV from 0:
+subject. With --benchmark and --path both are a benchmark's own, as `suti prompts` lists it. The pictures lie in one of
+these ways; NUMBER counts a subject's prompts from 0:
 
   GENERATED/SUBJECT/NUMBER/*.png      GENERATED/SUBJECT/NUMBER_K.png      GENERATED/SUBJECT__NUMBER__K.png
 
@@ -40,8 +43,11 @@ EPILOG = """
 examples:
   DreamBench, by the protocol of DreamBooth's paper:
     suti prompts --benchmark dreambench --path dreambooth/dataset --out prompts.csv
-    suti evaluate --generated out --references dreambooth/dataset --prompts prompts.csv \\
-        --protocol dreambooth --out metrics.json
+    suti evaluate --generated out --benchmark dreambench --path dreambooth/dataset --protocol dreambooth \\
+        --out metrics.json
+
+  a part of its prompts, against the same pictures:
+    suti evaluate --generated out --prompts some.csv --references dreambooth/dataset --out metrics.json
 
   as several papers would have measured it:
     suti evaluate ... --protocol dreambooth kosmos-g dreambench-plus imagenhub --out metrics.json
@@ -63,6 +69,10 @@ docs/evaluation.md says why published numbers differ.
 """
 
 
+BENCHMARKS = [name for name, source in SOURCES.items() if not (source.rendered or source.from_csv)]
+"""Benchmarks whose path holds both prompts and real pictures."""
+
+
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
@@ -73,12 +83,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--generated", type=Path, required=True, metavar="DIR", help="pictures to score, see above")
-    parser.add_argument("--prompts", type=Path, required=True, metavar="CSV", help="columns subject, class, prompt")
+    parser.add_argument("--prompts", type=Path, metavar="CSV", help="columns subject, class, prompt")
+    parser.add_argument("--benchmark", metavar="NAME", help=f"of --path, instead: {', '.join(BENCHMARKS)}")
+    parser.add_argument("--path", type=Path, metavar="DIR", help="where it lies; see suti prompts --help")
     parser.add_argument(
         "--images", type=positive, metavar="N", help="pictures that each prompt must have (DreamBench: 4)"
     )
     parser.add_argument("--scores", type=Path, metavar="FILE.csv", help="also write the scores of every picture")
-    add_options(parser)
+    add_options(parser, references_required=False)
     parser.set_defaults(run=run)
 
 
@@ -91,8 +103,8 @@ def run(options: argparse.Namespace) -> int:
     begun = time.perf_counter()
     config, embeddings, bootstrap, seed = settings(options)
     protocols = protocols_of(options, config)
-    prompts = read_prompts(options.prompts)
-    references = find_references(options.references, (prompt.subject for prompt in prompts))
+    prompts, folder = prompts_and_references(options)
+    references = find_references(folder, (prompt.subject for prompt in prompts))
     pictures = find_generated(options.generated, prompts, options.images, options.partial)
     pictures, references = prepare(protocols, pictures, references, embeddings)
     if not pictures:
@@ -136,6 +148,28 @@ def run(options: argparse.Namespace) -> int:
     if embeddings.bad:
         warn(f"{len(embeddings.bad)} pictures could not be read and are left out; left_out in {options.out} names them")
     return 0
+
+
+def prompts_and_references(options: argparse.Namespace) -> tuple[list[Prompt], Path]:
+    """The prompts, and the folder of the real pictures: those of files, or a benchmark's own.
+
+    Raises:
+        ValueError: one is lacking, or both are named.
+    """
+    if options.benchmark is None:
+        lacking = [name for name in ("prompts", "references") if getattr(options, name) is None]
+        if lacking:
+            raise ValueError(f"--{lacking[0]}: needed, or --benchmark and --path in place of prompts and references")
+        return read_prompts(options.prompts), options.references
+    if options.benchmark not in BENCHMARKS:
+        hint = "; render the world's with suti prompts --pictures" if options.benchmark in SOURCES else ""
+        raise ValueError(f"--benchmark: {options.benchmark!r}, expected one of {', '.join(BENCHMARKS)}{hint}")
+    if options.path is None:
+        raise ValueError(f"--path: needed for {options.benchmark}; see suti prompts --help for what it holds")
+    if options.prompts or options.references:
+        raise ValueError("--benchmark: has prompts and references of its own; name either it or files")
+    path = options.path.expanduser()
+    return as_prompts(prompt_list(options.benchmark, Choice(path=path, option="--path"))), path
 
 
 def show(protocols: list[Protocol], reports: Mapping[str, Mapping[str, Any]]) -> None:

@@ -14,13 +14,14 @@ from tqdm import tqdm
 from suti.cli.config import read
 from suti.config.schema import Config
 from suti.generation import studio
+from suti.io.alt_text import words_of_name
 from suti.io.images import FORMATS, SUFFIXES, BadImage, read_image
 
 DESCRIPTION = """
 Draw the subject of a folder of pictures in new scenes.
 
 DIR holds a few pictures of one subject. Each picture has a short text that says what it shows: the file
-PICTURE.txt beside PICTURE.jpg, else --text, else the folder's name ("red_backpack" reads as "red backpack").
+PICTURE.txt beside PICTURE.jpg, else --text, else the folder's name ("red_backpack2" reads as "red backpack").
 With --caption, models.captioner writes and prints the text of each picture that has no PICTURE.txt.
 The apprentice looks at the pictures while it draws; nothing is fine-tuned. Pictures are taken by name order.
 """
@@ -195,7 +196,7 @@ def read_demonstrations(
     files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
     if not files:
         raise ValueError(f"--demonstrations: {folder}: no pictures ({', '.join(FORMATS)}) in it; add 1 to {count}")
-    spoken = " ".join(folder.resolve().name.replace("_", " ").replace("-", " ").split())
+    spoken = words_of_name(folder.resolve().name)
     result: list[Demonstration] = []
     for file in files[:count]:
         try:

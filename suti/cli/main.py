@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of ``suti`` with every subcommand."""
     result = argparse.ArgumentParser(
         prog="suti",
-        description=suti.__doc__,
+        description=str(suti.__doc__).partition("\n")[0],
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

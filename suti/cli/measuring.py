@@ -30,10 +30,12 @@ begins with clip_t or CLIP-T compares pictures with prompts, every other compare
 """
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser, references_required: bool = True) -> None:
     """Options of both commands."""
     add = parser.add_argument
-    add("--references", type=Path, required=True, metavar="DIR", help="real pictures: a folder a subject")
+    add(
+        "--references", type=Path, required=references_required, metavar="DIR", help="real pictures: a folder a subject"
+    )
     add("--encoders", nargs="+", default=[], type=_encoder, metavar="NAME=SPEC", help=ENCODERS_HELP)
     add(
         "--protocol",

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 
-from suti.benchmark.folders import write_prompts
+from suti.benchmark.lists import write_prompts
+from suti.benchmark.sources import SOURCES, Choice, find_source, prompt_list
+from suti.benchmark.world import SUBJECTS, world_pictures
 from suti.cli.config import read
 
 DESCRIPTION = """
 Write the (subject, prompt) pairs of a benchmark as CSV with the columns subject, class, prompt. A prompt names the
 class and no identifier: "a backpack in the jungle". Draw some pictures for each row (DreamBench: 4) and score them
 with `suti evaluate`.
-
-  benchmark       --path holds
-  dreambench      a clone of google/dreambooth, or its `dataset` folder: subjects, classes and 25 + 25 templates are
-                  read from prompts_and_classes.txt; 30 subjects x 25 templates are 750 pairs
-  dreambench-v2   a CSV with columns subject and prompt
-  world           nothing: unseen subjects of the rendered world, as the workflow judges them
-  folders         a folder a subject, named after it (grey_cat2); DreamBench's templates
-  csv             a CSV of your own with columns subject and prompt, and perhaps class
 """
 
 EPILOG = """
@@ -33,12 +28,21 @@ examples:
 """
 
 
+def sources_table() -> str:
+    """What each benchmark's --path holds, for the help."""
+    lines = ["", "  benchmark       --path holds"]
+    for name, source in SOURCES.items():
+        text = textwrap.wrap(source.holds, 100)
+        lines += [f"  {name:<16}{text[0]}", *(" " * 18 + line for line in text[1:])]
+    return "\n".join([*lines, ""])
+
+
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "prompts",
         help="write the prompts of a benchmark as CSV",
-        description=DESCRIPTION,
+        description=DESCRIPTION + sources_table(),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -55,16 +59,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit status."""
-    from suti.benchmark.lists import prompt_list, world_pictures
-
     if options.subjects is not None and options.subjects < 1:
         raise ValueError(f"--subjects: {options.subjects}, expected 1 or more")
-    if options.pictures and options.benchmark != "world":
+    source = find_source(options.benchmark)
+    if options.path is None and not source.rendered:
+        raise ValueError(f"--path: needed for {options.benchmark}; see suti prompts --help for what it holds")
+    if options.pictures and not source.rendered:
         raise ValueError(f"--pictures: {options.benchmark} has its own pictures; only the world's are made")
     seed = read(options.configfile).seed if options.seed is None else options.seed
-    rows = prompt_list(options.benchmark, options.path and options.path.expanduser(), seed, options.subjects)
+    place = {} if options.path is None else {"prompts" if source.from_csv else "path": options.path.expanduser()}
+    rows = prompt_list(
+        options.benchmark, Choice(seed=seed, subjects=options.subjects, option="--path", **place)
+    )  # fmt: skip
     if options.pictures:
-        print(f"{world_pictures(options.pictures, seed, options.subjects)} pictures; {options.pictures}")
+        print(f"{world_pictures(options.pictures, seed, options.subjects or SUBJECTS)} pictures; {options.pictures}")
     count = write_prompts(options.out, rows)
     print(f"{count} prompts of {len({row['subject'] for row in rows})} subjects; {options.out}")
     return 0

@@ -91,11 +91,22 @@ def config_yaml() -> str:
         if section is None:
             lines += ["", *_comment(str(field.description), ""), *_entry(name, field.get_default(), "")]
             continue
-        lines += ["", *_comment(_doc(section), ""), f"{name}:"]
-        for key, entry in section.model_fields.items():
-            lines += _comment(str(entry.description), "  ")
-            lines += _entry(key, entry.get_default(call_default_factory=True), "  ")
+        lines += ["", *_section_lines(name, section, "")]
     return "\n".join(lines) + "\n"
+
+
+def _section_lines(name: str, section: type[BaseModel], indent: str) -> list[str]:
+    """A section with its keys, each below its description; the sections in it likewise, further in."""
+    lines = [*_comment(_doc(section), indent), f"{indent}{name}:"]
+    inner = indent + "  "
+    for key, entry in section.model_fields.items():
+        below = _section(entry)
+        if below is not None:
+            lines += _section_lines(key, below, inner)
+            continue
+        lines += _comment(str(entry.description), inner)
+        lines += _entry(key, entry.get_default(call_default_factory=True), inner)
+    return lines
 
 
 def json_schema() -> str:
@@ -119,18 +130,28 @@ def reference() -> str:
         if section is None:
             lines.append(_row(name, field))
             continue
-        sections += _table(name, section)
-        for key, entry in section.model_fields.items():
-            item = _item(entry)
-            if item is not None:
-                sections += _table(f"{name}.{key}[]", item)
+        sections += _tables(name, section)
     return "\n".join(lines + sections) + "\n"
+
+
+def _tables(name: str, section: type[BaseModel]) -> list[str]:
+    """The table of a section, then those of the sections and of the lists of mappings in it."""
+    lines = _table(name, section)
+    for key, entry in section.model_fields.items():
+        below, item = _section(entry), _item(entry)
+        if below is not None:
+            lines += _tables(f"{name}.{key}", below)
+        if item is not None:
+            lines += _table(f"{name}.{key}[]", item)
+    return lines
 
 
 def _table(name: str, section: type[BaseModel]) -> list[str]:
     """Heading, text and rows of a section, or of the mappings (``name[]``) in a list."""
-    head = ["", f"## `{name}`", "", _doc(section), "", "| key | type | default | meaning |", "|---|---|---|---|"]
-    return head + [_row(f"{name}.{key}", entry) for key, entry in section.model_fields.items()]
+    head = ["", f"{'#' * (name.count('.') + 2)} `{name}`", "", _doc(section), ""]
+    head += ["| key | type | default | meaning |", "|---|---|---|---|"]
+    fields = {key: entry for key, entry in section.model_fields.items() if _section(entry) is None}
+    return head + [_row(f"{name}.{key}", entry) for key, entry in fields.items()]
 
 
 def yaml_text(value: Any) -> str:

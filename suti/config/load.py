@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from suti.config.renamed import RENAMED, written
 from suti.config.schema import Config
 
 Place = dict[str, str]
@@ -193,6 +194,8 @@ def _place(key: str, places: Place) -> str:
 
 
 def _unknown(key: str) -> str:
+    if key in RENAMED:
+        return f"{key}: now {RENAMED[key]}; write `{written(RENAMED[key])}`"
     near = _nearest_of_item(key) or nearest_keys(key)
     return f"{key}: unknown" + (f"; did you mean {' or '.join(near)}?" if near else "; see docs/configuration.md")
 

@@ -9,20 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
     WithJsonSchema,
+    create_model,
     field_validator,
     model_serializer,
     model_validator,
 )
+
+from suti.baselines.systems import SYSTEMS, sections
+from suti.config.fields import Fraction, Natural, Positive, Section
 
 
 def parse_lambda(text: str) -> tuple[Literal["none", "absolute", "quantile"], float]:
@@ -50,15 +52,6 @@ def _lambda_text(value: Any) -> Any:
 Lambda = Annotated[str, BeforeValidator(_lambda_text), WithJsonSchema({"type": ["string", "number"]})]
 EncoderSpec = Annotated[str, WithJsonSchema({"type": ["string", "null"]})]
 Skill = Literal["recontextualization", "attribute_editing", "art_style", "accessorization"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values are immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 def _partial(info: ValidationInfo) -> bool:
@@ -288,55 +281,16 @@ class Apprentice(Section):
         return self
 
 
-# Those of suti/baselines/systems.py; a test compares the two.
-SystemName = Literal[
-    "textual-inversion", "null-text", "imagic", "dreambooth", "dreambooth-prior", "instruct-pix2pix", "re-imagen", "dream-suti"
-]
+if TYPE_CHECKING:
+    SystemName = str
+else:
+    SystemName = Literal[tuple(SYSTEMS)]
 
 
-class Baselines(Section):
-    """The systems that SuTI is compared with (docs/baselines.md)."""
+class BaselineSystems(Section):
+    """The systems that SuTI is compared with (docs/baselines.md); each has its own settings below its name."""
 
     systems: list[SystemName] = Field(default_factory=lambda: ["dreambooth", "dream-suti"], description="systems of Tables 1 to 3 that are run, beside base and SuTI; rows of the others stay empty. The claims need dreambooth and dream-suti")
-    dreambooth_steps: Positive = Field(30, description="DreamBooth optimiser steps")
-    dreambooth_learning_rate: float = Field(2e-4, gt=0, description="DreamBooth Adafactor rate")
-    dreambooth_batch_size: Positive = Field(4, description="images a step")
-    identifier: str = Field("sks", min_length=1, description="DreamBooth's rare token, put before the class word")
-    prior_preservation: bool = Field(False, description="prior preservation in `dreambooth` too; `dreambooth-prior` always has it: a loss on pictures of the class drawn by the base")
-    prior_images: Positive = Field(16, description="class pictures for prior preservation")
-    prior_weight: float = Field(0.3, ge=0, description="weight of the prior preservation loss (its paper: 1, at which few steps hardly learn the subject here)")
-    dream_suti_steps: Positive = Field(20, description="Dream-SuTI optimiser steps (paper: 500)")
-    dream_suti_learning_rate: float = Field(5e-5, gt=0, description="Dream-SuTI Adafactor rate")
-    re_imagen_steps: Positive | None = Field(None, description="steps of Re-Imagen, the apprentice's network trained on the clusters' own pictures; null: as many as apprentice.steps. All else is as for the apprentice")
-    textual_inversion_steps: Positive = Field(150, description="Textual Inversion AdamW steps (its paper: 5,000)")
-    textual_inversion_learning_rate: float = Field(1.0, gt=0, description="Textual Inversion AdamW rate at the first step, falling linearly to 0; it goes with the size of the text encoder's embeddings, which here have a standard deviation of about 1")
-    textual_inversion_batch_size: Positive = Field(4, description="images a step")
-    textual_inversion_vectors: Positive = Field(4, description="embeddings that the new word consists of (its paper: 1)")
-    null_text_inference_steps: Positive = Field(16, description="Null-Text Inversion: DDIM steps of inversion and edit (paper: 50)")
-    null_text_inner_steps: Natural = Field(3, description="Null-Text Inversion: most optimiser steps on the null embedding of one DDIM step (paper: 10); 0 is plain DDIM inversion")
-    null_text_learning_rate: float = Field(2e-2, gt=0, description="Null-Text Inversion: Adam's rate at the noisiest step; it falls to half")
-    null_text_early_stop: float = Field(1e-5, ge=0, description="Null-Text Inversion: squared error at which a step's tuning ends; it grows by twice this value a step")
-    null_text_guidance_scale: float = Field(2.0, ge=0, description="Null-Text Inversion: guidance weight of tuning and edit (paper: 7.5)")
-    null_text_cross_share: Fraction = Field(0.8, description="Null-Text Inversion: share of the steps at which Prompt-to-Prompt replaces cross-attention maps")
-    null_text_self_share: Fraction = Field(0.4, description="Null-Text Inversion: the same of self-attention maps")
-    imagic_embedding_steps: Natural = Field(12, description="Imagic: Adam steps on the text embedding of a picture (paper: 100 with Imagen, 1000 with Stable Diffusion)")
-    imagic_embedding_learning_rate: float = Field(5e-2, gt=0, description="Imagic: their rate (paper: 1e-3)")
-    imagic_steps: Positive = Field(14, description="Imagic: steps that fine-tune the UNet to a picture (paper: 1500)")
-    imagic_learning_rate: float = Field(2e-4, gt=0, description="Imagic: their Adafactor rate")
-    imagic_batch_size: Positive = Field(4, description="Imagic: draws of noise and timestep a step, of both kinds")
-    imagic_eta: Fraction = Field(0.8, description="Imagic: share of the prompt's own embedding in what is drawn (paper: .6 to .8)")
-    instruct_pix2pix_edits: Positive = Field(240, description="InstructPix2Pix: pairs of captions that training pictures are drawn for (paper: 454,445)")
-    instruct_pix2pix_draws: Positive = Field(2, description="InstructPix2Pix: pairs of pictures drawn of each (paper: 100)")
-    instruct_pix2pix_keep: Positive = Field(2, description="InstructPix2Pix: most of these that are trained on, the best by direction (paper: 4)")
-    instruct_pix2pix_min_image: float = Field(0.45, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of a pair's pictures; belongs to filtering.encoder, as the next two (paper: .75)")
-    instruct_pix2pix_min_text: float = Field(0.4, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of each picture and its caption (paper: .2)")
-    instruct_pix2pix_min_direction: float = Field(0.4, ge=-1, le=1, description="InstructPix2Pix: least CLIP cosine of the change of the pictures and the change of the captions (paper: .2)")
-    instruct_pix2pix_steps: Positive = Field(300, description="InstructPix2Pix: optimiser steps of its one training (paper: 10,000)")
-    instruct_pix2pix_batch_size: Positive = Field(16, description="InstructPix2Pix: pairs a step (paper: 1024)")
-    instruct_pix2pix_learning_rate: float = Field(1e-3, gt=0, description="InstructPix2Pix: peak rate of AdamW (paper: 1e-4)")
-    instruct_pix2pix_drop: float = Field(0.05, ge=0, le=1 / 3, description="InstructPix2Pix: probability of dropping the instruction, the picture, or both, each so much")
-    instruct_pix2pix_guidance_scale: float = Field(2.0, ge=0, description="InstructPix2Pix: guidance weight of the instruction (paper: 7.5)")
-    instruct_pix2pix_image_guidance_scale: float = Field(2.5, ge=0, description="InstructPix2Pix: guidance weight of the picture (paper: 1.5)")
 
     @field_validator("systems")
     @classmethod
@@ -346,12 +300,26 @@ class Baselines(Section):
         return value
 
 
+if TYPE_CHECKING:
+    Baselines = BaselineSystems
+else:  # one field a section of the registry, so that a new system is named there and nowhere else
+    Baselines = create_model(
+        "Baselines",
+        __base__=BaselineSystems,
+        __doc__=BaselineSystems.__doc__,
+        **{name: (settings, settings()) for name, settings in sections().items()},
+    )
+
+
+CSV_BENCHMARKS = ("csv", "dreambench-v2")  # their prompts are the CSV evaluation.prompts
+
+
 class Evaluation(Section):
     """Benchmarks and metrics."""
 
-    benchmark: Literal["world", "dreambench", "folders", "csv"] = Field("world", description="world: unseen rendered subjects; dreambench: a clone of google/dreambooth; folders: one folder of pictures a subject with class names from folder names; csv: such folders and the prompts of evaluation.prompts")
-    path: str = Field("", description="the clone's `dataset` folder, or the folder of subject folders (unused for world)")
-    prompts: str = Field("", description="CSV with columns subject, class, prompt, for the benchmark csv (`suti prompts` writes such files)")
+    benchmark: Literal["dreambench", "dreambench-v2", "world", "folders", "csv"] = Field("world", description="world: unseen rendered subjects; dreambench: a clone of google/dreambooth; folders: one folder of pictures a subject with class names from folder names; csv: such folders and the prompts of evaluation.prompts; dreambench-v2: the same, with DreamBench's photos")
+    path: str = Field("", description="the clone or its `dataset` folder, or the folder of subject folders (unused for world)")
+    prompts: str = Field("", description="CSV with columns subject, class, prompt, for the benchmarks csv and dreambench-v2 (`suti prompts` writes such files)")
     subjects: Positive = Field(30, description="benchmark subjects used, in order")
     main_subjects: Positive | None = Field(None, description="of these, how many are asked all of prompts_per_subject, the first ones; the others are asked the curves' ablation_prompts_per_subject only, which makes the curves' intervals narrow at little cost; null: all")
     baseline_subjects: Positive | None = Field(None, description="of these, how many baselines.systems draw, the first ones; null: all")
@@ -427,6 +395,6 @@ class Config(Section):
             raise ValueError(f"pages.path: empty, but pages.format is {self.pages.format!r}; name the files or folders to read")
         if self.evaluation.benchmark != "world" and not self.evaluation.path:
             raise ValueError(f"evaluation.path: empty, but evaluation.benchmark is {self.evaluation.benchmark!r}; name the folder")
-        if self.evaluation.benchmark == "csv" and not self.evaluation.prompts:
-            raise ValueError("evaluation.prompts: empty, but evaluation.benchmark is 'csv'; name the CSV, or take the benchmark folders")
+        if self.evaluation.benchmark in CSV_BENCHMARKS and not self.evaluation.prompts:
+            raise ValueError(f"evaluation.prompts: empty, but evaluation.benchmark is {self.evaluation.benchmark!r}; name the CSV, or take the benchmark folders")
         return self

@@ -17,6 +17,7 @@ import pandas as pd
 
 from suti.evaluation.bootstrap import LEVEL, PAIR, common_pairs, difference, interval, resamples, subject_means
 from suti.evaluation.copies import COPIES, COPY_RULE, mark, thresholds
+from suti.runs import Run, numbers_of_demonstrations
 
 NEAR = 0.02  # by how much SuTI's subject score may lie below DreamBooth's
 TEXT = 0.05  # by how much its text score may lie below the base's
@@ -45,6 +46,11 @@ class Evidence:
     suti_run: str
     bootstrap: int
     seed: int
+
+    @property
+    def suti(self) -> Run:
+        """``suti_run``, taken apart."""
+        return Run.parse(self.suti_run)
 
     def shared(self, *names: str) -> dict[str, pd.DataFrame]:
         """The runs of these names, cut to the pictures that all of them have."""
@@ -191,12 +197,11 @@ def text_kept(e: Evidence) -> Finding:
 
 def rises_with_lambda(e: Evidence) -> Finding:
     """Claim 2: the best lambda minus none, and the sizes of G."""
-    k = e.suti_run.rpartition("-k")[2]
     grid = sorted(e.filtered, key=lambda report: -np.inf if report["threshold"] is None else report["threshold"])
     lambdas = [report["lambda"] for report in grid]
     if "none" not in lambdas or len(lambdas) < 2:
         raise NotMeasured(f"the grid of lambdas {lambdas} lacks none, or anything beside it")
-    frames = dict(zip(lambdas, e.shared(*(f"suti-{lam}-k{k}" for lam in lambdas)).values(), strict=True))
+    frames = dict(zip(lambdas, e.shared(*(str(e.suti.at(lam=lam)) for lam in lambdas)).values(), strict=True))
     _measured(frames, ["overall"], 1)
     means = {lam: _mean(frame, "overall") for lam, frame in frames.items()}
     best = max((lam for lam in lambdas if lam != "none"), key=means.__getitem__)
@@ -217,13 +222,12 @@ def rises_with_lambda(e: Evidence) -> Finding:
 
 def rises_with_demonstrations(e: Evidence) -> Finding:
     """Claim 3: the most demonstrations minus one, and the last increment against the first."""
-    stem = e.suti_run.rpartition("-k")[0]
-    numbers = sorted(int(run.removeprefix(f"{stem}-k")) for run in e.runs if run.rpartition("-k")[0] == stem)
-    ks = [k for k in numbers if k > 0]
+    ks = [k for k in numbers_of_demonstrations(str(e.suti.lam), e.runs) if k > 0]
     if len(ks) < 3:
         raise NotMeasured(f"numbers of demonstrations {ks}: needs three or more, one among them")
-    frames = dict(zip(ks, e.shared(*(f"{stem}-k{k}" for k in ks)).values(), strict=True))
-    _measured({f"{stem}-k{k}": frame for k, frame in frames.items()}, ["overall", "subject"], 2)
+    shared = e.shared(*(str(e.suti.at(demonstrations=k)) for k in ks))
+    _measured(shared, ["overall", "subject"], 2)
+    frames = dict(zip(ks, shared.values(), strict=True))
     figures: dict[str, Any] = {}
     intervals, words, holds = {}, [], True
     for m in ("overall", "subject"):
@@ -250,7 +254,7 @@ def dream_suti_above_suti(e: Evidence) -> Finding:
     ours = f"overall {figures['dream_suti']:.3f}, SuTI {figures['suti']:.3f}, {change}"
     intervals = {"overall": change}
     # Dream-SuTI draws with one demonstration: what fine-tuning adds shows beside SuTI with one. It decides nothing.
-    one = e.suti_run.rpartition("-k")[0] + "-k1"
+    one = str(e.suti.at(demonstrations=1))
     if one in e.runs and one != e.suti_run:
         tuned, plain = e.shared("dream-suti", one).values()
         alone = intervals["overall_same_demonstrations"] = e.change(tuned, plain, "overall")

@@ -14,7 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from suti.evaluation import published
 from suti.evaluation.bootstrap import common_pairs, summarise
 from suti.evaluation.metrics import METRICS, SCORES, SIMILARITIES
-from suti.figures.style import COLOURS, GREY, LIGHT, MARKERS, METRIC_NAMES, figure, lambda_name, split_suti
+from suti.figures.style import COLOURS, GREY, LIGHT, MARKERS, METRIC_NAMES, figure, lambda_name
+from suti.runs import parse_suti
 
 
 def lambda_table(
@@ -30,7 +31,7 @@ def lambda_table(
     Raises:
         ValueError: a lambda has no run.
     """
-    shared = {split_suti(run)[0]: frame for run, frame in common_pairs(dict(runs)).items()}
+    shared = {parse_suti(run)[0]: frame for run, frame in common_pairs(dict(runs)).items()}
     rows = []
     for report in filtered:
         lam = report["lambda"]
@@ -44,7 +45,7 @@ def lambda_table(
 def demonstration_table(runs: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> pd.DataFrame:
     """One row a number of demonstrations, rising: every metric with its interval, and the paper's overall
     score."""
-    shared = {split_suti(run)[1]: frame for run, frame in common_pairs(dict(runs)).items()}
+    shared = {parse_suti(run)[1]: frame for run, frame in common_pairs(dict(runs)).items()}
     rows = [
         {"demonstrations": k, "published_overall": published.DEMONSTRATIONS.get(k, np.nan)}
         | _metrics(shared[k], bootstrap, seed)

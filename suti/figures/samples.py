@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from suti.benchmark.sources import COMPOSITIONAL, SHOWN_ONLY, select_prompts
+from suti.benchmark.prompts import COMPOSITIONAL, SHEET_ONLY, select_prompts
 from suti.evaluation.bootstrap import template_rows
 from suti.figures.grids import Cell, Sheet
-from suti.figures.style import GREEN, VERMILION, lambda_name, run_name, split_suti
+from suti.figures.style import GREEN, VERMILION, lambda_name, run_name
+from suti.runs import parse_suti
 
 SKILL_NAMES = {
     "recontextualization": "Re-contextualisation",
@@ -82,7 +83,7 @@ class Gallery:
         each."""
         table = self.prompts if skill is None else self.prompts[self.prompts["skill"] == skill]
         if skill is None:
-            table = table[~table["skill"].isin(SHOWN_ONLY)]
+            table = table[~table["skill"].isin(SHEET_ONLY)]
         drawn = {
             subject_id: [p for p in group["prompt_id"] if all((run, subject_id, p) in self._index for run in runs)]
             for subject_id, group in table.groupby("subject_id", sort=False)
@@ -155,10 +156,10 @@ def sweep(gallery: Gallery, runs: Sequence[str], by: str, demonstrations: int = 
     ]
     headers = ["demonstrations", *[""] * (demonstrations - 1)]
     if by == "lambda":
-        headers += [f"lambda\n{lambda_name(split_suti(run)[0]).replace(chr(10), ' ')}" for run in runs]
+        headers += [f"lambda\n{lambda_name(parse_suti(run)[0]).replace(chr(10), ' ')}" for run in runs]
         title = "SuTI by the lambda that filtered its training set"
     else:
-        headers += ["no demonstration" if not split_suti(run)[1] else f"k = {split_suti(run)[1]}" for run in runs]
+        headers += ["no demonstration" if not parse_suti(run)[1] else f"k = {parse_suti(run)[1]}" for run in runs]
         title = "SuTI by number of demonstrations"
     labels = [gallery.prompt(*pair) for pair in pairs]
     return Sheet(title, cells, headers, labels, UNCHOSEN, frozenset({demonstrations}))

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from suti.baselines.systems import SYSTEMS
 from suti.io.atomic import atomic_path, write_text
+from suti.runs import BASE, REAL, SUTI, Run
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -79,23 +80,10 @@ def save_csv(frame: pd.DataFrame, path: str | Path) -> None:
 
 def run_name(run: str) -> str:
     """Readable name of a run: 'suti-q0.4-k4' is 'SuTI'."""
-    if run.startswith("suti-"):
-        return "SuTI"
-    if run in SYSTEMS:
-        return SYSTEMS[run].title
-    return {"real": "Real images", "base": "Base (text only)"}.get(run, run)
-
-
-def split_suti(run: str) -> tuple[str, int]:
-    """Lambda and number of demonstrations of a run 'suti-{lambda}-k{k}'.
-
-    Raises:
-        ValueError: another kind of run.
-    """
-    lam, _, k = run.removeprefix("suti-").rpartition("-k")
-    if not run.startswith("suti-") or not lam or not k.isdigit():
-        raise ValueError(f"run {run!r}: expected suti-LAMBDA-kN, e.g. suti-q0.4-k4")
-    return lam, int(k)
+    system = Run.parse(run).system
+    if system in SYSTEMS:
+        return SYSTEMS[system].title
+    return {REAL: "Real images", BASE: "Base (text only)", SUTI: "SuTI"}.get(system, run)
 
 
 def lambda_name(lam: str) -> str:

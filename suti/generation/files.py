@@ -1,13 +1,11 @@
-"""What the drawing scripts share: their arguments, the benchmark they read and the pictures they write."""
+"""What the drawing scripts share: the benchmark they read and the pictures they write."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-from suti.benchmark.sources import first_prompts
-from suti.cli.arguments import parser
+from suti.benchmark.prompts import first_prompts
 from suti.config.settings import Settings
 from suti.generation.draw import BenchmarkSubject, Drawn, Sampling
 from suti.io import tables
@@ -98,21 +96,6 @@ def read_benchmark(
         )
         for row in people.itertuples()
     ]
-
-
-def drawing_parser(doc: str | None) -> argparse.ArgumentParser:
-    """Parser with the benchmark's files, the outputs and the number of prompts."""
-    arguments = parser(doc)
-    for name in ("subjects", "prompts", "demonstrations"):
-        arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"benchmark table of {name}")
-    arguments.add_argument("--images", required=True, metavar="FILE", help="shard of the demonstrations' pictures")
-    arguments.add_argument("--prompts-per-subject", required=True, type=int, metavar="N")
-    arguments.add_argument("--first", type=int, metavar="N", help="draw the first N subjects only (default: all)")
-    arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="finished subjects")
-    arguments.add_argument("--generations", required=True, metavar="FILE", help="table to write")
-    arguments.add_argument("--images-out", required=True, metavar="FILE", help="shard of pictures to write")
-    arguments.add_argument("--timing", required=True, metavar="FILE", help="seconds, JSON to write")
-    return arguments
 
 
 def sampling_settings(settings: Settings) -> Sampling:

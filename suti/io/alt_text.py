@@ -17,6 +17,7 @@ _SILENT = {"script", "style"}
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _UNCLOSED = re.compile(r"<[A-Za-z/!?][^<>]*\Z")
 _NO_TAG = re.compile(r"<(?=[^<>]*(?:<|\Z))")
+_COUNTER = re.compile(r"^([^\d]{2,}|[^\dA-Za-z])\d+$")  # of "dog6" and "猫2", not of "r2d2" or "a4"
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn"}
 
 
@@ -72,7 +73,19 @@ def clean_alt_text(text: object, max_length: int) -> str | None:
 
 
 def words_of_name(name: str) -> str:
-    """Words of a file or folder name: 'bear_plushie' -> 'bear plushie', 'dog2' -> 'dog', 'apple01' ->
-    'apple'."""
-    words = re.sub(r"[\s_\-.]+", " ", name).strip()
-    return re.sub(r"\s*\d+\Z", "", words).strip() or words
+    """Words of a file's or folder's name: 'bear_plushie' is 'bear plushie', '3d_printer' is '3d printer'.
+
+    Underscores, dashes, dots and other signs part words. Counters go: numbers behind ('dog_2', 'white_mug01'), and one
+    in front, as trainers write how often a folder is repeated ('40_black mamba'). Digits of a word stay ('r2d2',
+    'mp3_player', '7up_can'), and so do those behind a single letter ('a4'). A name without words stays as it is.
+    """
+    plain = unicodedata.normalize("NFC", name)
+    words = "".join(c if c.isalnum() or c == "'" or unicodedata.category(c)[0] == "M" else " " for c in plain).split()
+    words = [word for word in (word.strip("'") for word in words) if word]
+    while len(words) > 1 and words[-1].isdigit():
+        words.pop()
+    if len(words) > 1 and words[0].isdigit():
+        words.pop(0)
+    if words:
+        words[-1] = _COUNTER.sub(r"\1", words[-1])
+    return " ".join(words) or name.strip()

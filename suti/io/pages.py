@@ -18,9 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from suti.io.alt_text import words_of_name
-from suti.io.images import BYTES_PER_PIXEL, BadImage, read_bytes
+from suti.io.images import BYTES_PER_PIXEL, SUFFIXES, BadImage, read_bytes
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 MAX_TEXT_BYTES = 1_000_000  # a JSON or text file beside a picture that is larger is not read
 
 
@@ -191,8 +190,8 @@ def read_webdataset(path: Path, *, max_pixels: int) -> Iterator[RawPicture]:
                 if this != key:
                     yield from _sample(path, key, sample)
                     key, sample = this, {}
-                limit = max_pixels * BYTES_PER_PIXEL if extension in EXTENSIONS else MAX_TEXT_BYTES
-                if extension not in (*EXTENSIONS, ".json", ".txt") or extension in sample:
+                limit = max_pixels * BYTES_PER_PIXEL if extension in SUFFIXES else MAX_TEXT_BYTES
+                if extension not in (*SUFFIXES, ".json", ".txt") or extension in sample:
                     continue
                 stream = tar.extractfile(info)
                 small = info.size <= limit
@@ -206,7 +205,7 @@ def read_webdataset(path: Path, *, max_pixels: int) -> Iterator[RawPicture]:
 
 
 def _sample(path: Path, key: str | None, sample: dict[str, bytes | str]) -> Iterator[RawPicture]:
-    pictures = [sample[e] for e in EXTENSIONS if e in sample]
+    pictures = [sample[e] for e in SUFFIXES if e in sample]
     if key is None or not pictures:
         return
     raw = sample.get(".json")
@@ -247,7 +246,7 @@ def read_folders(root: Path, names: dict[str, Path], *, max_pixels: int) -> Iter
     folders: dict[Path, list[Path]] = {}
     for file in sorted(root.rglob("*"), key=lambda f: f.parts):
         parts = file.relative_to(root).parts
-        picture = file.suffix.lower() in EXTENSIONS and not file.stem.endswith(".mask")
+        picture = file.suffix.lower() in SUFFIXES and not file.stem.endswith(".mask")
         if picture and not any(p.startswith(".") for p in parts):
             folders.setdefault(file.parent, []).append(file)
     for folder, files in folders.items():

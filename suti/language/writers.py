@@ -9,7 +9,7 @@ from typing import Protocol
 from suti.config.schema import Compute, Language, Skill
 from suti.language import grammar, unseen
 from suti.language import lexicon as lexicons
-from suti.language.backends.base import Backend, Unusable, ask, make_backend
+from suti.language.backends.base import Backend, BackendError, Unusable, ask
 from suti.language.checks import check_prompt, description_of
 from suti.language.lexicon import Lexicon
 from suti.language.prompts import prompts_messages, subject_messages
@@ -154,6 +154,28 @@ class ModelWriter:
         messages = prompts_messages(subject, skill, wanted)
         key = (self.seed, "prompts", evidence.subject_id, skill)
         ask(self.backend, messages, PromptsAnswer, check, self.language.max_retries, log, *key)
+
+
+def make_backend(language: Language, compute: Compute) -> Backend | None:
+    """The configured model; None for ``grammar``, which needs none.
+
+    Raises:
+        BackendError: no model or server is configured, or it cannot be loaded.
+    """
+    if language.backend == "grammar":
+        return None
+    if not language.model:
+        raise BackendError(
+            f"language.model: empty, but language.backend is {language.backend!r}; "
+            "name a model folder or hub id (transformers) or the server's model (openai)"
+        )
+    if language.backend == "transformers":
+        from suti.language.backends.transformers import TransformersBackend
+
+        return TransformersBackend(language, compute)
+    from suti.language.backends.openai import OpenAIBackend
+
+    return OpenAIBackend(language)
 
 
 def make_writer(seed: int, language: Language, compute: Compute, vocabulary: str | None = None) -> Writer:

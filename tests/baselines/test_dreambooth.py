@@ -60,5 +60,5 @@ def test_class_pictures_are_the_classes_and_the_same_for_its_subjects() -> None:
 
 def test_a_diverged_subject_names_the_setting() -> None:
     wild = DreamBooth(FineTuning("full", 4, 2, 1e30), "sks")
-    with pytest.raises(FloatingPointError, match=r"DreamBooth of s: .*baselines\.dreambooth_learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"DreamBooth of s: .*baselines\.dreambooth\.learning_rate"):
         draw_dreambooth(tiny_base(), SUBJECT, wild, SAMPLING, FP32, 0)

@@ -23,11 +23,11 @@ SETTINGS = {
     "evaluation.num_inference_steps": 1, "evaluation.guidance_scale": 2.0,
     "evaluation.demonstration_guidance_scale": None, "evaluation.guidance_stop": 0.65,
     "evaluation.dynamic_thresholding": False,
-    "evaluation.images_per_prompt": 1, "baselines.instruct_pix2pix_edits": 3, "baselines.instruct_pix2pix_draws": 2,
-    **{f"baselines.instruct_pix2pix_min_{name}": -1.0 for name in ("image", "text", "direction")},
-    "baselines.instruct_pix2pix_keep": 1, "baselines.instruct_pix2pix_steps": 2,
-    "baselines.instruct_pix2pix_batch_size": 2, "baselines.instruct_pix2pix_learning_rate": 1e-3,
-    "baselines.instruct_pix2pix_drop": 0.05,
+    "evaluation.images_per_prompt": 1, "baselines.instruct_pix2pix.edits": 3, "baselines.instruct_pix2pix.draws": 2,
+    **{f"baselines.instruct_pix2pix.min_{name}": -1.0 for name in ("image", "text", "direction")},
+    "baselines.instruct_pix2pix.keep": 1, "baselines.instruct_pix2pix.steps": 2,
+    "baselines.instruct_pix2pix.batch_size": 2, "baselines.instruct_pix2pix.learning_rate": 1e-3,
+    "baselines.instruct_pix2pix.drop": 0.05,
 }  # fmt: skip
 
 

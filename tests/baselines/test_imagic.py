@@ -92,6 +92,6 @@ def test_a_diverged_fit_is_an_error_and_leaves_the_base() -> None:
     base = tiny_base()
     before = {k: v.clone() for k, v in base.unet.state_dict().items()}
     wild = replace(SETTINGS, tuning=replace(SETTINGS.tuning, learning_rate=1e30, steps=4))
-    with pytest.raises(FloatingPointError, match=r"Imagic of s, .*imagic_learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"Imagic of s, .*imagic\.learning_rate"):
         draw_imagic(base, SUBJECT, wild, SAMPLING, FP32, 0)
     assert all(torch.equal(v, before[k]) for k, v in base.unet.state_dict().items())

@@ -15,7 +15,7 @@ import torch
 
 from suti.apprentice.data import Subject, draw_pictures
 from suti.apprentice.validation import fixed_views
-from suti.baselines.re_imagen import ReImagen, draw_re_imagen, load_re_imagen
+from suti.baselines.re_imagen import METHODS, ReImagen, draw_re_imagen
 from suti.config.schema import Compute
 from suti.generation.draw import BenchmarkSubject, Sampling
 from suti.models.apprentice_unet import ApprenticeUNet
@@ -69,7 +69,7 @@ def test_validation_shows_other_pictures_than_the_target() -> None:
 def test_the_script_trains_on_clusters_and_the_model_draws(tmp_path: Path) -> None:
     write_g(tmp_path)
     settings = {"seed": 0, "compute": FP32.model_dump(mode="json"), "models.base": str(tmp_path / "base"),
-                "apprentice": SETTINGS.model_dump(mode="json"), "baselines.re_imagen_steps": 3}  # fmt: skip
+                "apprentice": SETTINGS.model_dump(mode="json"), "baselines.re_imagen.steps": 3}  # fmt: skip
     command = [sys.executable, "scripts/train_apprentice.py", "--settings", json.dumps(settings),
                f"--demonstrations={tmp_path}/demonstrations.parquet", f"--subjects={tmp_path}/subjects.parquet",
                f"--images={tmp_path}/images.tar", f"--checkpoints={tmp_path}/.re",
@@ -79,7 +79,7 @@ def test_the_script_trains_on_clusters_and_the_model_draws(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr[-3000:]
     record = json.loads((tmp_path / "re" / "provenance.json").read_text())
     assert (record["subjects"], record["samples"]) == (3, 9)
-    base = load_re_imagen(str(tmp_path / "re"))
+    base = METHODS["re-imagen"].load(str(tmp_path / "re"))
     subject = BenchmarkSubject(
         "s", "cat", tuple((PICTURES[f"ad{i}"], "a cat") for i in range(3)), (("00", "a cat in the snow"),)
     )

@@ -10,8 +10,9 @@ from suti.config.schema import Config
 
 
 def test_an_entry_changes_the_systems_settings() -> None:
-    name, config = settings_of("dreambooth-prior:prior_weight=0.5,dreambooth_steps=7", Config())
-    assert (name, config.baselines.prior_weight, config.baselines.dreambooth_steps) == ("dreambooth-prior", 0.5, 7)
+    name, config = settings_of("dreambooth-prior:prior_weight=0.5,steps=7", Config())
+    settings = config.baselines.dreambooth
+    assert (name, settings.prior_weight, settings.steps) == ("dreambooth-prior", 0.5, 7)
     assert settings_of("dreambooth", Config())[1] == Config()
 
 
@@ -22,5 +23,5 @@ def test_what_is_no_entry_is_named(entry: str) -> None:
 
 
 def test_unknown_settings_are_refused() -> None:
-    with pytest.raises((ConfigError, ValueError), match="dreambooth_stepz"):
-        settings_of("dreambooth:dreambooth_stepz=3", Config())
+    with pytest.raises((ConfigError, ValueError), match="stepz"):
+        settings_of("dreambooth:stepz=3", Config())

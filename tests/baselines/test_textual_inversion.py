@@ -74,5 +74,5 @@ def test_draws_and_leaves_the_base_as_it_was(kind: str) -> None:
 
 def test_a_diverged_word_names_the_setting() -> None:
     wild = TextualInversion(steps=4, batch_size=1, learning_rate=float("inf"), vectors=1)
-    with pytest.raises(FloatingPointError, match=r"of s: loss nan.*textual_inversion_learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"of s: loss nan.*textual_inversion\.learning_rate"):
         train_word(tiny_base(), SUBJECT, wild, FP32, (0, "x"))

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from suti.benchmark.folders import find_generated, find_references, pictures_in, read_prompts, write_prompts
+from suti.benchmark.folders import find_generated, find_references
+from suti.benchmark.lists import read_prompts, write_prompts
+from suti.benchmark.photos import pictures_in
 
 PROMPTS = 'subject,class,prompt\ndog,dog,a dog in the snow\ndog,dog,"a red, wet dog"\ncat_a,cat,a cat\n'
 

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from suti.benchmark import world as world
-from suti.benchmark.lists import CLASSES
-from suti.benchmark.sources import from_world
+from suti.benchmark.dreambench import CLASSES
 from suti.cli import main as program
 from suti.cli.measuring import cache_folder
 from suti.evaluation import embedding
@@ -78,7 +77,7 @@ def test_the_worlds_subjects_as_folders(tmp_path: Path, capsys):
     arguments = ("--benchmark", "world", "--subjects", 2, "--out", "w.csv", "--pictures", "w")
     assert suti("prompts", *arguments) == 0
     subjects = {row["subject"] for row in csv.DictReader((tmp_path / "w.csv").open())}
-    made = from_world(0, 2, 1, 4, 1)
+    made = world.world_benchmark(0, 2, 1, 4, 1)
     for subject in subjects:
         references = sorted((tmp_path / "w" / "references" / subject).glob("*.png"))
         for file, image in zip(references, made.references[subject], strict=True):
@@ -98,7 +97,7 @@ def test_the_worlds_subjects_as_folders(tmp_path: Path, capsys):
         (("--benchmark", "dreambunch"), "expected one of dreambench, dreambench-v2"),
         (("--benchmark", "dreambench"), "--path: needed for dreambench"),
         (("--benchmark", "dreambench", "--path", "."), "--path: no prompts_and_classes.txt"),
-        (("--benchmark", "folders", "--path", "absent"), "no folders of pictures in absent"),
+        (("--benchmark", "folders", "--path", "absent"), "--path: no folders of pictures in absent"),
         (("--benchmark", "csv", "--path", "absent.csv"), "absent.csv does not exist"),
         (("--benchmark", "world", "--subjects", "0"), "--subjects: 0"),
     ],

@@ -52,7 +52,7 @@ def test_paper_has_the_papers_numbers() -> None:
     assert (apprentice.steps, apprentice.learning_rate, apprentice.demonstrations) == (150_000, 1e-4, 3)
     assert apprentice.initialization == "random"
     assert (evaluation.demonstrations, evaluation.guidance_scale, evaluation.images_per_prompt) == (4, 15, 4)
-    assert paper.baselines.dream_suti_steps == 500
+    assert paper.baselines.dream_suti.steps == 500
     assert paper.filtering.default == "0.02"
 
 

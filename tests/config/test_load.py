@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from snakemake.utils import update_config
 
 from suti.config.load import (
@@ -17,6 +19,7 @@ from suti.config.load import (
     nearest_keys,
     validate_config,
 )
+from suti.config.renamed import RENAMED, written
 from suti.config.schema import Config, parse_lambda
 
 
@@ -70,6 +73,40 @@ def test_unknown_keys_name_file_line_and_nearest_key(tmp_path: Path) -> None:
         f"{file}, line 3: expert: unknown; did you mean experts?",
         f"{file}, line 5: evaluation.encoders.dinno: unknown; did you mean evaluation.encoders.dino?",
         f"{file}, line 6: steps: unknown; did you mean experts.steps or apprentice.steps?",
+    }
+
+
+def test_a_renamed_key_says_what_to_write_now(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "old.yaml",
+        "baselines:\n  dreambooth_steps: 50\n  prior_images: 8\n  null_text_inference_steps: 9\n",
+    )
+    assert set(problems(file)) == {
+        f"{file}, line 2: baselines.dreambooth_steps: now baselines.dreambooth.steps; "
+        "write `baselines: {dreambooth: {steps: ...}}`",
+        f"{file}, line 3: baselines.prior_images: now baselines.dreambooth.prior_images; "
+        "write `baselines: {dreambooth: {prior_images: ...}}`",
+        f"{file}, line 4: baselines.null_text_inference_steps: now baselines.null_text.num_inference_steps; "
+        "write `baselines: {null_text: {num_inference_steps: ...}}`",
+    }
+    with pytest.raises(ConfigError, match=r"baselines\.imagic_eta: now baselines\.imagic\.eta"):
+        lookup(Config(), "baselines.imagic_eta")
+
+
+def test_renamed_keys_are_no_keys_and_their_new_names_are() -> None:
+    known = set(known_keys())
+    assert not known & RENAMED.keys() and set(RENAMED.values()) <= known
+    for key in RENAMED.values():
+        value = lookup(Config(), key)
+        assert lookup(validate_config(yaml.safe_load(written(key).replace("...", json.dumps(value)))), key) == value
+
+
+def test_unknown_keys_below_a_system(tmp_path: Path) -> None:
+    file = write(tmp_path / "typo.yaml", "baselines: {imagic: {etta: 1}, dreambooth: {steps: 0}, imagicc: {}}\n")
+    assert set(problems(file)) == {
+        f"{file}, line 1: baselines.imagic.etta: unknown; did you mean baselines.imagic.eta?",
+        f"{file}, line 1: baselines.dreambooth.steps: 0; expected greater than or equal to 1",
+        f"{file}, line 1: baselines.imagicc: unknown; did you mean baselines.imagic?",
     }
 
 

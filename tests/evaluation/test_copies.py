@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suti.benchmark import sources as benchmark
+from suti.benchmark.world import world_benchmark
 from suti.evaluation.bootstrap import template_rows
 from suti.evaluation.copies import diversity, mark, nearest, pixel_similarity, thresholds, thumbnails
 from suti.evaluation.evaluate import evaluate_run
@@ -132,7 +132,7 @@ def test_real_photos_do_not_meet_themselves():
 
 
 def test_the_worlds_threshold_finds_moved_and_noisy_copies_and_spares_other_views():
-    found = benchmark.from_world(0, 12, 10, 4, 1)
+    found = world_benchmark(0, 12, 10, 4, 1)
     known: dict[str, list[np.ndarray]] = {}
     for row in found.demonstrations:
         known.setdefault(row["subject_id"], []).append(found.demonstration_images[row["image_id"]])

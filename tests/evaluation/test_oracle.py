@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suti.benchmark.lists import CLASSES
+from suti.benchmark.dreambench import CLASSES
 from suti.cli.main import main
 
 pytestmark = pytest.mark.real

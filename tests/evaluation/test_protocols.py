@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from suti.benchmark.lists import CLASSES
+from suti.benchmark.dreambench import CLASSES
 from suti.evaluation.protocols import KOSMOS_G_CHOSEN, PROTOCOLS, Protocol, find_protocol, kind
 
 

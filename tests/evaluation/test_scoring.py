@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from suti.benchmark import world as world
-from suti.benchmark.folders import Picture, find_generated, find_references, read_prompts
+from suti.benchmark.folders import Picture, find_generated, find_references
+from suti.benchmark.lists import read_prompts
 from suti.evaluation.bootstrap import resamples
 from suti.evaluation.embedding import Embeddings
 from suti.evaluation.protocols import Protocol

@@ -179,10 +179,10 @@ def test_delta_histogram():
 
 
 def test_run_names():
-    assert style.split_suti("suti-q0.4-k4") == ("q0.4", 4)
     assert style.lambda_name("q0.4") == "40 %\nquantile" and style.lambda_name("0.02") == "0.02"
-    with pytest.raises(ValueError, match="expected suti-LAMBDA-kN"):
-        style.split_suti("base")
+    names = ("suti-none-k0", "base", "real", "dream-suti", "not-listed")
+    titles = ["SuTI", "Base (text only)", "Real images", "Dream-SuTI", "not-listed"]
+    assert [style.run_name(name) for name in names] == titles
 
 
 def test_enlarging_keeps_pixels():

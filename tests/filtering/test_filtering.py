@@ -84,14 +84,9 @@ def test_script(tmp_path, monkeypatch):
             frame.assign(sample_id=frame["sample_id"] + f"-{shard}"),
         )
     out = [str(tmp_path / name) for name in ("g.parquet", "g.json")]
-    argv = [
-        "filter_samples.py",
-        "--lambda-name",
-        "0.15",
-        "--scores",
-        str(tmp_path / "scores-{shard}.parquet"),
-    ]
-    monkeypatch.setattr("sys.argv", [*argv, "--shards", "2", "--filtered", out[0], "--report", out[1]])
+    paths = [str(tmp_path / f"scores-{shard}.parquet") for shard in range(2)]
+    argv = ["filter_samples.py", "--lambda-name", "0.15", "--scores", *paths]
+    monkeypatch.setattr("sys.argv", [*argv, "--filtered", out[0], "--report", out[1]])
     filter_samples.main()
     assert tables.read(out[0], "filtered")["sample_id"].tolist() == ["y0-1", "y1-0"]
     assert read_json(out[1]) == {"lambda": "0.15", "threshold": 0.15, "samples": 3, "kept": 2, "subjects": 2}

@@ -10,11 +10,11 @@ import pytest
 
 from suti.config.schema import Compute, Language
 from suti.language import lexicon as lexicons
-from suti.language.backends.base import BackendError, Message, make_backend, object_of, temperature_of
+from suti.language.backends.base import BackendError, Message, object_of, temperature_of
 from suti.language.parsing import closes, parse_object
 from suti.language.prompts import prompts_messages, subject_messages
 from suti.language.schema import Description, Evidence, Log
-from suti.language.writers import ModelWriter
+from suti.language.writers import ModelWriter, make_backend
 
 LEXICON = lexicons.load()
 CAT = Evidence("s", ("a", "b", "c"), ("my cat Tom", "", "cat"), ("a black cat on a bed", "a black cat", "a cat"))

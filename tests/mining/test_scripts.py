@@ -126,8 +126,8 @@ def test_partition_gives_equal_bytes_for_any_parts_and_full_shards(script, photo
         texts, prompts = language(members, out)
         done = script(
             "partition_subjects",
-            "--settings",
-            '{"experts.shards": 9}',
+            "--shards",
+            "9",
             "--members",
             *members,
             "--texts",
@@ -165,8 +165,8 @@ def test_one_more_picture_changes_one_shard_only(script, photos, tmp_path, encod
         texts, prompts = language(members, out)
         script(
             "partition_subjects",
-            "--settings",
-            '{"experts.shards": 9}',
+            "--shards",
+            "9",
             "--members",
             *members,
             "--texts",
@@ -191,8 +191,8 @@ def test_partition_of_nothing_says_why(script, tmp_path) -> None:
         tables.write(tmp_path / f"{table}-0.parquet", table, [])
     done = script(
         "partition_subjects",
-        "--settings",
-        '{"experts.shards": 2}',
+        "--shards",
+        "2",
         "--members",
         tmp_path / "members-0.parquet",
         "--texts",

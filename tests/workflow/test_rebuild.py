@@ -65,25 +65,25 @@ def test_apprentice_code_reruns_nothing_upstream(workflow) -> None:
 
 
 def test_a_systems_setting_or_code_reruns_that_system_alone(workflow) -> None:
-    workflow.configure({"baselines": {"textual_inversion_steps": 3}})
+    workflow.configure({"baselines": {"textual_inversion": {"steps": 3}}})
     planned = workflow.planned()
     assert (planned["personalize"], planned["evaluate"]) == (1, 1)
     assert not {*UPSTREAM, "train_apprentice", "train_re_imagen", "generate_suti"} & set(planned)
-    workflow.configure({"baselines": {"textual_inversion_steps": 2}})
+    workflow.configure({"baselines": {"textual_inversion": {"steps": 2}}})
     module = workflow.path / "suti" / "baselines" / "textual_inversion.py"
     module.write_text(module.read_text() + "\nUNUSED = 1\n")
     assert workflow.planned()["personalize"] == 1
-    workflow.configure({"baselines": {"re_imagen_steps": 1}})
+    workflow.configure({"baselines": {"re_imagen": {"steps": 1}}})
     planned = workflow.planned()
     assert (planned["train_re_imagen"], planned["personalize"]) == (1, 2) and "train_apprentice" not in planned
 
 
 def test_the_editor_is_trained_anew_without_drawing_its_pairs_anew(workflow) -> None:
-    workflow.configure({"baselines": {"instruct_pix2pix_steps": 1}})
+    workflow.configure({"baselines": {"instruct_pix2pix": {"steps": 1}}})
     planned = workflow.planned()
     assert (planned["train_instruct_pix2pix"], planned["personalize"]) == (1, 1)
     assert not {*UPSTREAM, "make_instruction_pairs", "train_apprentice"} & set(planned)
-    workflow.configure({"baselines": {"instruct_pix2pix_steps": 2, "instruct_pix2pix_image_guidance_scale": 1.0}})
+    workflow.configure({"baselines": {"instruct_pix2pix": {"steps": 2, "image_guidance_scale": 1.0}}})
     planned = workflow.planned()
     assert planned["personalize"] == 1 and "train_instruct_pix2pix" not in planned
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from suti import seeds
-from suti.config.schema import Compute, Language
+from suti.config.schema import Language
 from suti.language.parsing import parse_object
 from suti.language.schema import Log
 
@@ -123,25 +123,3 @@ def ask(
         }
     log.fallbacks[reason] += 1
     return None
-
-
-def make_backend(language: Language, compute: Compute) -> Backend | None:
-    """The configured model; None for ``grammar``, which needs none.
-
-    Raises:
-        BackendError: no model or server is configured, or it cannot be loaded.
-    """
-    if language.backend == "grammar":
-        return None
-    if not language.model:
-        raise BackendError(
-            f"language.model: empty, but language.backend is {language.backend!r}; "
-            "name a model folder or hub id (transformers) or the server's model (openai)"
-        )
-    if language.backend == "transformers":
-        from suti.language.backends.transformers import TransformersBackend
-
-        return TransformersBackend(language, compute)
-    from suti.language.backends.openai import OpenAIBackend
-
-    return OpenAIBackend(language)

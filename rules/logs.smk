@@ -1,0 +1,10 @@
+# Every rule's log and benchmark: logs/RULE.log and benchmarks/RULE.tsv, or with wildcards logs/RULE/WILDCARDS.log.
+# A base rule cannot say this, as Snakemake has no placeholder for the name of the rule that inherits.
+
+for job in workflow.rules:
+    if not job.norun:
+        wildcards_of_job = "-".join(f"{{{name}}}" for name in sorted(job.wildcard_names, reverse=True))
+        place = f"{job.name}/{wildcards_of_job}" if wildcards_of_job else job.name
+        job.log_modifier = job.benchmark_modifier = workflow.modifier.path_modifier
+        job.set_log(f"{R}/logs/{place}.log")
+        job.benchmark = f"{R}/benchmarks/{place}.tsv"

@@ -1,0 +1,69 @@
+"""What a benchmark consists of, from whatever source: the rows of its tables, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from suti.benchmark.prompts import SHEET_ONLY
+from suti.runs import REAL
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Rows of the tables benchmark_subjects, benchmark_prompts, demonstrations and generations (run 'real').
+
+    Pictures are uint8 (H, W, 3). ``demonstrations`` and ``targets`` key theirs by image_id and sample_id;
+    ``references`` maps a subject to its real pictures.
+    """
+
+    subjects: list[dict] = field(default_factory=list)
+    prompts: list[dict] = field(default_factory=list)
+    demonstrations: list[dict] = field(default_factory=list)
+    targets: list[dict] = field(default_factory=list)
+    demonstration_images: dict[str, np.ndarray] = field(default_factory=dict)
+    references: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    target_images: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def thinned(benchmark: Benchmark, main_subjects: int, n: int) -> Benchmark:
+    """A benchmark whose subjects behind the first ``main_subjects`` have their first n prompts only.
+
+    Real pictures of the prompts that go, go too; photos, which belong to no prompt, stay.
+    """
+    main = {row["subject_id"] for row in benchmark.subjects[:main_subjects]}
+    prompts: dict[str, list[str]] = {}
+    dropped = set()
+    for row in benchmark.prompts:
+        subject, prompt = row["subject_id"], row["prompt_id"]
+        kept = prompts.setdefault(subject, [])
+        if subject in main or (row["skill"] not in SHEET_ONLY and len(kept) < n):
+            kept.append(prompt)
+        else:
+            dropped.add((subject, prompt))
+
+    def stays(row: Mapping[str, Any]) -> bool:
+        return (row["subject_id"], row["prompt_id"]) not in dropped
+
+    targets = [row for row in benchmark.targets if stays(row)]
+    return replace(
+        benchmark,
+        prompts=[row for row in benchmark.prompts if stays(row)],
+        targets=targets,
+        target_images={row["sample_id"]: benchmark.target_images[row["sample_id"]] for row in targets},
+    )
+
+
+def target_row(sample_id: str, subject_id: str, prompt_id: str, prompt: str, image_index: int = 0) -> dict:
+    """Row of table 'generations' for a real picture."""
+    return {
+        "run": REAL,
+        "sample_id": sample_id,
+        "subject_id": subject_id,
+        "prompt_id": prompt_id,
+        "prompt": prompt,
+        "image_index": image_index,
+    }
