@@ -65,6 +65,7 @@ class Trainer:
     Attributes:
         accelerator: the processes that train together; by default those that the environment names, so one.
         losses: rows {step, loss}; validation: rows {step, right, wrong, none} (``suti.apprentice.validation``).
+        text_bytes: hidden states of texts kept at a time, bytes.
         waited: share of the steps' time, in this process's life, that was spent waiting for data.
     """
 
@@ -78,6 +79,7 @@ class Trainer:
     validation: list[dict[str, float]] = field(default_factory=list)
     waited: float = 0.0
     accelerator: Accelerator | None = None
+    text_bytes: int = TEXT_BYTES
     ema: EMAModel = field(init=False)
     optimizer: BankedAdafactor = field(init=False)
     _texts: dict[str, torch.Tensor] = field(default_factory=dict, init=False)
@@ -165,7 +167,7 @@ class Trainer:
         for text in dict.fromkeys(texts):
             if text not in self._texts:
                 hidden = self.base.encode_text([text])[0]
-                if (len(self._texts) + 1) * hidden.nbytes > TEXT_BYTES:
+                if (len(self._texts) + 1) * hidden.nbytes > self.text_bytes:
                     self._texts = {known: self._texts[known] for known in texts if known in self._texts}
                 self._texts[text] = hidden
         return torch.stack([self._texts[text] for text in texts])

@@ -33,7 +33,7 @@ from suti.small_models.loop import LoopSettings, train
 from suti.small_models.records import store_half, write_provenance
 from suti.small_models.views import Pools, augment, draw_views, page_like, pick_subjects, to_tensor
 from suti.small_models.vocabulary import build_tokenizer
-from suti.world.language import parse, phrase
+from suti.world.language import PromptTruth, parse, phrase
 from suti.world.scenes import Scene
 from suti.world.subjects import Subject, colour_name
 
