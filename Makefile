@@ -84,7 +84,7 @@ format: $(READY) ## bring the style in order: ruff, snakefmt
 	@$(BIN)/ruff format .
 	@$(BIN)/snakefmt Snakefile rules
 
-docs: $(READY) ## write config.yaml, its JSON schema and docs/configuration.md from suti/config/schema.py
+docs: $(READY) ## write config.yaml, its JSON schema, docs/configuration.md and docs/code.md from the code
 	@$(BIN)/suti config --write
 
 constraints: $(READY) ## write constraints.txt from what is installed

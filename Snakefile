@@ -43,6 +43,7 @@ localrules:
     captions,
     prompts,
     experts,
+    scores,
     filtered,
     apprentice,
     evaluation,
@@ -71,8 +72,12 @@ rule prompts:
 
 rule experts:
     input:
-        expand(f"{R}/experts/scores-{{shard}}.parquet", shard=SHARDS),
-        expand(f"{R}/experts/samples-{{shard}}.tar", shard=SHARDS),
+        expand(f"{R}/experts/samples-{{shard}}.{{kind}}", shard=SHARDS, kind=["tar", "parquet"]),
+
+
+rule scores:
+    input:
+        expand(f"{R}/scores/{{score}}.parquet", score=CONFIG.filtering.scores),
 
 
 rule filtered:
@@ -107,6 +112,7 @@ rule all:
         rules.mining.input,
         rules.prompts.input,
         rules.experts.input,
+        rules.scores.input,
         rules.filtered.input,
         rules.apprentice.input,
         rules.evaluation.input,

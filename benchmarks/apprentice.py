@@ -31,7 +31,8 @@ from suti.io.picture_store import PictureStore
 from suti.io.shards import encode_png, write_shard
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import BaseModel, load_base
-from suti.models.pipeline import SuTIPipeline, to_tensor
+from suti.models.codec import to_tensor
+from suti.models.pipeline import SuTIPipeline
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -131,8 +132,7 @@ def main() -> None:
     base = load_base(args.base).to(device)
     settings = Apprentice(initialization="random")
     unet = new_apprentice(base, settings, 0).to(device).eval()
-    apprentice = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
-    plain = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    apprentice, plain = SuTIPipeline.of(base.with_network(unet)), SuTIPipeline.of(base)
     rng = np.random.default_rng(0)
     shown = [(rng.integers(0, 256, (base.image_size,) * 2 + (3,), dtype=np.uint8), "a teapot") for _ in range(4)]
     prompts = ["a teapot in the snow"] * args.images
@@ -145,7 +145,7 @@ def main() -> None:
     with autocast(compute, device):
         encoded = apprentice.encode_subject(shown)
         x_start = base.codec.encode(torch.stack([to_tensor(p, base.image_size) for p, _ in shown]).to(device))
-        captions = base.encode_text([text for _, text in shown])
+        captions = base.encode([text for _, text in shown]).hidden_states
     print(
         line(
             "call, subject encoded in the call:",
@@ -157,23 +157,20 @@ def main() -> None:
     print(line("call, no cache (encoded at every step, for each half):", repeated))
 
     rows, k = 32, settings.demonstrations
-    side, channels = base.unet.config.sample_size, base.unet.config.in_channels
-    x, noise = torch.randn(2, rows, channels, side, side, device=device)
-    pictures = torch.randn(rows // settings.targets_per_subject * k, channels, side, side, device=device)
+    x, noise = torch.randn(2, rows, *base.shape, device=device)
+    pictures = torch.randn(rows // settings.targets_per_subject * k, *base.shape, device=device)
     timesteps = torch.randint(1000, (rows,), device=device)
-    text, texts = base.encode_text(["a teapot"] * rows), base.encode_text(["a teapot"] * len(pictures))
+    text, texts = base.encode(["a teapot"] * rows), base.encode(["a teapot"] * len(pictures))
 
-    def train(network: torch.nn.Module, with_demonstrations: bool) -> None:
-        network.requires_grad_(True)
+    def train(model: BaseModel, with_demonstrations: bool) -> None:
+        model.network.requires_grad_(True)
         with autocast(compute, device):
-            extra = {}
-            if with_demonstrations:
-                extra = {"cross_attention_kwargs": {"demonstrations": unet.encode_demonstrations(pictures, texts, k)}}
-            predict = lambda noisy, t: network(noisy, t, text, return_dict=False, **extra)[0]  # noqa: E731
-            denoising_loss(predict, base.scheduler, x, noise, timesteps).mean().backward()
-        network.zero_grad(set_to_none=True)
+            seen = model.encode_references(pictures, texts, k) if with_demonstrations else None
+            predict = lambda noisy, t: model.predict(noisy, t, text, seen)  # noqa: E731
+            denoising_loss(predict, model.schedule, x, noise, timesteps).mean().backward()
+        model.network.zero_grad(set_to_none=True)
 
-    steps = ratios(lambda: train(unet, True), lambda: train(base.unet, False), args.pairs)
+    steps = ratios(lambda: train(apprentice.base, True), lambda: train(base, False), args.pairs)
     print(line(f"training step, {k} demonstrations a subject, {settings.targets_per_subject} targets:", steps))
     unet.requires_grad_(False), base.unet.requires_grad_(False)
     for workers in (1, 0):

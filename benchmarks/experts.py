@@ -44,6 +44,7 @@ from suti.experts.batched.memory import EXPERTS, expert_memory, fit_machine
 from suti.experts.batched.training import stacked_unet, train_experts
 from suti.experts.fine_tuning import FineTuning, TrainingSet, subject_unet, trained_layers
 from suti.models.base import BaseModel, load_base
+from suti.models.conditions import HIDDEN_STATES, Conditions
 from suti.models.small_attention import use_small_map_attention
 from suti.seeds import torch_generator
 
@@ -71,26 +72,22 @@ def load(shape: str, folder: str, size: int | None) -> BaseModel:
 def subjects(base: BaseModel, count: int) -> list[TrainingSet]:
     """Subjects of five pictures of noise: what they show does not matter to the clock."""
     draw = torch.Generator().manual_seed(0)
-    side, channels = int(base.unet.config.sample_size), int(base.unet.config.in_channels)
     if base.text_encoder is None:
-        text = torch.randn(5, TOKENS, base.unet.config.cross_attention_dim, generator=draw).to(base.device)
+        hidden = torch.randn(5, TOKENS, base.unet.config.cross_attention_dim, generator=draw).to(base.device)
+        text = Conditions({HIDDEN_STATES: hidden})
     else:
-        text = base.encode_text(["a teapot"] * 5)
-    return [
-        TrainingSet(torch.randn(5, channels, side, side, generator=draw).to(base.device), text) for _ in range(count)
-    ]
+        text = base.encode(["a teapot"] * 5)
+    return [TrainingSet(torch.randn(5, *base.shape, generator=draw).to(base.device), text) for _ in range(count)]
 
 
 def noisy(base: BaseModel, data: TrainingSet, rows: int) -> tuple[torch.Tensor, ...]:
     """A step's inputs, target and text: ``(rows, ...)`` each."""
     pick = torch.randint(len(data.x_start), (rows,))
-    x_start, text = data.x_start[pick], data.text[pick]
+    x_start, text = data.x_start[pick], data.conditions[pick].hidden_states
     noise = torch.randn_like(x_start)
-    timesteps = torch.randint(base.scheduler.config.num_train_timesteps, (rows,)).to(base.device)
-    target = base.scheduler.get_velocity(x_start, noise, timesteps)
-    if base.scheduler.config.prediction_type == "epsilon":
-        target = noise
-    return base.scheduler.add_noise(x_start, noise, timesteps), timesteps, text, target
+    timesteps = torch.randint(base.schedule.end, (rows,)).to(base.device)
+    target = base.schedule.target(x_start, noise, timesteps)
+    return base.schedule.noisy(x_start, noise, timesteps), timesteps, text, target
 
 
 def adapter(base: BaseModel, settings: FineTuning) -> list[torch.nn.Parameter]:

@@ -3,7 +3,7 @@
 
 use rule program as plot_deltas with:
     input:
-        scores=expand(f"{R}/experts/scores-{{shard}}.parquet", shard=SHARDS),
+        scores=SCORED,
         filtered=expand(f"{R}/filtered/{{lam}}.json", lam=LAMBDAS),
     output:
         png=report(
@@ -14,9 +14,9 @@ use rule program as plot_deltas with:
         ),
         csv=f"{R}/figures/delta_histogram.csv",
     params:
-        **call("plot_deltas", settings("filtering.default")),
+        **call("plot_deltas", settings("filtering.default", "filtering.score")),
     message:
-        "Figure: delta-CLIP of all samples, with the lambdas and |G|"
+        "Figure: {CONFIG.filtering.score} of all samples, with the lambdas and |G|"
 
 
 use rule program as plot_lambda_curve with:

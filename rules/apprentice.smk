@@ -13,8 +13,8 @@ use rule gpu_program as train_apprentice with:
         model_files(CONFIG.models.base),
         **TRAINING_SET,
         filtered=f"{R}/filtered/{{lam}}.parquet",
-        scores=expand(f"{R}/experts/scores-{{shard}}.parquet", shard=SHARDS),
-        samples=expand(f"{R}/experts/samples-{{shard}}.tar", shard=SHARDS),
+        samples=SAMPLES,
+        pictures=expand(f"{R}/experts/samples-{{shard}}.tar", shard=SHARDS),
     output:
         pipeline_files(f"{R}/apprentice/{{lam}}"),
         f"{R}/apprentice/{{lam}}/loss.csv",
@@ -40,12 +40,12 @@ use rule gpu_program as generate_suti with:
         pipeline_files(f"{R}/apprentice/{{lam}}"),
         **BENCHMARK,
     output:
-        **drawn("suti-{lam}-k{k}"),
+        **drawn(runs.TEMPLATE),
     params:
         **call(
             "generate",
             settings("seed", "compute", "models.base", *SAMPLING),
-            run="suti-{lam}-k{k}",
+            run=runs.TEMPLATE,
             model=f"{R}/apprentice/{{lam}}",
             demonstrations_per_subject="{k}",
             prompts_per_subject=lambda wildcards: prompts_per_subject(

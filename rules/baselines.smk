@@ -34,7 +34,8 @@ use rule gpu_program as personalize with:
             "personalize",
             lambda wildcards: settings(
                 "seed", "compute", "models.base", *SYSTEMS[wildcards.system].reads, *SAMPLING
-            )(wildcards),
+            ),
+            by_name=lambda wildcards: SYSTEMS[wildcards.system].source,
             method="{system}",
             module=lambda wildcards: SYSTEMS[wildcards.system].module,
             reads=lambda wildcards: SYSTEMS[wildcards.system].reads,
@@ -43,7 +44,6 @@ use rule gpu_program as personalize with:
             first=CONFIG.evaluation.baseline_subjects,
             cache=f"{R}/baselines/cache",
         ),
-        method_code=lambda wildcards: code_digest(SYSTEMS[wildcards.system].source),
     message:
         "{wildcards.system} draws the benchmark"
 

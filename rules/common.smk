@@ -10,6 +10,7 @@ from itertools import product
 from os import environ
 from pathlib import Path
 from shlex import quote
+from typing import NamedTuple
 
 from snakemake.exceptions import WorkflowError
 
@@ -28,6 +29,7 @@ from suti import digests, runs
 from suti.baselines.systems import SYSTEMS
 from suti.config.load import ConfigError, lookup, validate_config
 from suti.config.schema import APPRENTICE_COMPUTING, CSV_BENCHMARKS
+from suti.diffusion.settings import Sampling
 from suti.runs import Run
 
 try:
@@ -60,17 +62,7 @@ BENCHMARK = {
     "demonstrations": f"{R}/benchmark/demonstrations.parquet",
     "images": f"{R}/benchmark/images.tar",
 }
-SAMPLING = [
-    f"evaluation.{name}"
-    for name in (
-        "images_per_prompt",
-        "num_inference_steps",
-        "guidance_scale",
-        "demonstration_guidance_scale",
-        "guidance_stop",
-        "dynamic_thresholding",
-    )
-]
+SAMPLING = [f"evaluation.{name}" for name in Sampling.names()]
 
 
 wildcard_constraints:
@@ -115,22 +107,53 @@ def without(value, name: str, names: tuple[str, ...]):
     }
 
 
-def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()):
+class Wanted(NamedTuple):
+    """Settings that a rule passes on, as dotted names, and names below them that it leaves out."""
+
+    names: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()) -> Wanted:
     """The option ``--settings JSON``, for ``call``: ``settings("seed", "experts")``.
 
     Names are dotted paths into the configuration; ``exclude`` takes dotted names away again, so that a rule reruns
-    for no setting that its script does not read. The value is compact JSON with sorted keys (a function, because
-    Snakemake would take the braces of a plain string for wildcards).
+    for no setting that its script does not read.
     """
-    for name in exclude:
+    return Wanted(names, tuple(exclude))
+
+
+@cache
+def settings_option(wanted: Wanted, code: tuple[str, ...]) -> Recorded:
+    """``--settings JSON``, compact and with sorted keys.
+
+    Of a section only those settings are passed that the code could read, by their names (``digests.names``). So a
+    setting more is no change for a rule until its code reads it. What is left out stands under ``without``, and a script
+    that reads one of these all the same fails, and gets no default in its stand.
+    """
+    readable = frozenset().union(*(names_in(path) for path in code))
+    left_out = (*wanted.exclude, *(name for key in wanted.names for name in unread(key, readable)))
+    for name in left_out:
         lookup(CONFIG, name)  # an unknown name is an error here too
-    passed = {name: without(lookup(CONFIG, name), name, tuple(exclude)) for name in names}
+    passed = {name: without(lookup(CONFIG, name), name, left_out) for name in wanted.names}
     recorded = {
         name: without(value, name, UNRECORDED) for name, value in passed.items() if name not in UNRECORDED
     }
+    if left_out:
+        passed["without"] = sorted(set(left_out))
     option = Recorded(f"--settings {quote(compact(passed))}")
     option.record = compact(recorded)
-    return lambda wildcards: option
+    return option
+
+
+def unread(key: str, names: frozenset[str]) -> list[str]:
+    """Dotted names of the settings of a section that have none of these names; none for a single setting."""
+    section = CONFIG
+    for part in key.split("."):
+        section = getattr(section, part)
+    fields = {f"{key}.{field}": field in names for field in getattr(type(section), "model_fields", ())}
+    below = [name for field, is_read in fields.items() if is_read for name in unread(field, names)]
+    return [*(field for field, is_read in fields.items() if not is_read), *below]
 
 
 def compact(value) -> str:
@@ -139,21 +162,25 @@ def compact(value) -> str:
 
 
 # What every rule runs that calls a program of scripts/. The params are those of `call`.
-COMMAND = "python {params.script} {params.settings} {params.options} {params.files} 2>&1 | tee {log}"
+COMMAND = "python {params.script} {params.settings} {params.options} {params.files} 2>&1 | tee {log:q}"
 
 
-def call(script: str, settings=None, **options) -> dict:
+def call(script: str, settings=None, by_name=None, **options) -> dict:
     """The params by which a rule calls ``scripts/SCRIPT.py``.
 
     Args:
         script: name of the program.
         settings: what ``settings(...)`` returns, or any function from wildcards to it; None: it reads none.
+        by_name: a function from wildcards to the path of a module that the program imports by name.
         options: what else it is told. A text may hold wildcards (``run="suti-{lam}-k{k}"``), a function gets them, a
             list is several words, None is left out. Snakemake records them, as they depend on no file.
 
     Returns:
         ``script``, ``settings``, ``code`` and ``options``, which Snakemake records and compares, and ``files``: one
         option for each named input and output, which it records as files.
+
+    Raises:
+        WorkflowError: an input and an output of one name, which would be one option (when the job is planned).
     """
     path = f"scripts/{script}.py"
 
@@ -166,14 +193,27 @@ def call(script: str, settings=None, **options) -> dict:
             }
         )
 
+    def files(wildcards, input, output):
+        read, written = dict(input.items()), dict(output.items())
+        if twice := read.keys() & written.keys():
+            raise WorkflowError(
+                f"{path}: an input and an output are named {min(twice)}; rename one, and its option"
+            )
+        return command_line({**read, **written})
+
+    def code(wildcards) -> tuple[str, ...]:
+        return (path, by_name(wildcards)) if by_name else (path,)
+
+    def passed(wildcards):
+        wanted = settings(wildcards) if callable(settings) else settings
+        return settings_option(wanted, code(wildcards))
+
     return {
         "script": path,
-        "settings": settings or "",
-        "code": code_digest(path),
+        "settings": passed if settings else "",
+        "code": lambda wildcards: " ".join(map(code_digest, code(wildcards))),
         "options": told,
-        "files": lambda wildcards, input, output: command_line(
-            {**dict(input.items()), **dict(output.items())}
-        ),
+        "files": files,
     }
 
 
@@ -194,8 +234,14 @@ def gpus(count: int = 1) -> dict:
 
 @cache
 def code_digest(script: str) -> str:
-    """Hash of a script's code and of all it imports from suti; ``call`` makes it a param."""
+    """Hash of a script's code and of what it imports from suti that can change its result; ``call`` makes it a param."""
     return digests.code_digest(script, ROOT)
+
+
+@cache
+def names_in(script: str) -> frozenset[str]:
+    """Names by which a script, or what it imports from suti, could read a setting."""
+    return digests.names(script, ROOT)
 
 
 @cache

@@ -29,7 +29,7 @@ if DOWNLOADS:
             "Fetching file {wildcards.page_file} of the list of pages"
         shell:
             "hf download HuggingFaceM4/OBELICS {params.name} --repo-type dataset --local-dir {output}.download 2>&1"
-            " | tee {log} && mv {output}.download/{params.name} {output} && rm -r {output}.download"
+            " | tee {log:q} && mv {output}.download/{params.name} {output} && rm -r {output}.download"
 
     use rule program as list_urls with:
         input:
@@ -67,5 +67,5 @@ if DOWNLOADS:
             """ --save_additional_columns '["page_url","alt_text"]' --number_sample_per_shard 100000000"""
             " --resize_mode keep_ratio --image_size {params.size} --resize_only_if_bigger True"
             " --processes_count {threads} --disallowed_header_directives"
-            """ '["noai","noimageai","noindex","noimageindex"]' 2>&1 | tee {log}"""
+            """ '["noai","noimageai","noindex","noimageindex"]' 2>&1 | tee {log:q}"""
             " && mv {output}.download/00000.tar {output} && rm -r {output}.download"

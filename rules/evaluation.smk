@@ -1,4 +1,4 @@
-# Evaluation (section 5): the benchmark, and every run's DINO, CLIP-I, CLIP-T and probe scores with intervals.
+# Evaluation (section 5): the benchmark, every run's DINO, CLIP-I, CLIP-T and probe scores, and their intervals.
 
 
 use rule program as prepare_benchmark with:
@@ -41,19 +41,27 @@ use rule gpu_program as evaluate with:
         demonstrations=BENCHMARK["images"],
     output:
         metrics=f"{R}/metrics/{{run}}.parquet",
-        summary=f"{R}/metrics/{{run}}.json",
     params:
         **call(
             "evaluate",
-            settings(
-                "seed",
-                "compute",
-                "evaluation.encoders",
-                "evaluation.probe",
-                "evaluation.bootstrap",
-                exclude=["compute.precision"],
-            ),
+            settings("compute", "evaluation.encoders", "evaluation.probe", exclude=["compute.precision"]),
             run="{run}",
+            cache=f"{R}/metrics/cache/{{run}}",
         ),
     message:
         "Judging the pictures of {wildcards.run}"
+
+
+use rule program as summarise_metrics with:
+    input:
+        model_files(CONFIG.evaluation.probe),  # its thresholds
+        metrics=f"{R}/metrics/{{run}}.parquet",
+    output:
+        summary=f"{R}/metrics/{{run}}.json",
+    params:
+        **call(
+            "summarise_metrics",
+            settings("seed", "evaluation.encoders", "evaluation.probe", "evaluation.bootstrap"),
+        ),
+    message:
+        "Means and intervals of {wildcards.run}"

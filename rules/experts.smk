@@ -1,4 +1,4 @@
-# Experts (Eq. 4): one fine-tuned model a subject, its samples for unseen prompts, and their delta-CLIP (Eq. 6).
+# Experts (Eq. 4): one fine-tuned model a subject, and its samples for unseen prompts. rules/filtering.smk scores them.
 #
 # A shard is one job: many subjects in one process. A subject's shard is a stable hash of its id, within its part of
 # the pages; so no job needs all parts and none has outputs by the thousand, on which Snakemake's planning would be
@@ -32,23 +32,20 @@ use rule program as partition_subjects with:
 use rule gpu_program as train_experts with:
     input:
         model_files(CONFIG.models.base),
-        model_files(CONFIG.filtering.encoder),
         demonstrations=lambda wildcards: expert_inputs("demonstrations.parquet", wildcards.shard),
         prompts=lambda wildcards: expert_inputs("prompts.parquet", wildcards.shard),
         images=lambda wildcards: expert_inputs("images.tar", wildcards.shard),
     output:
-        samples=f"{R}/experts/samples-{{shard}}.tar",
-        scores=f"{R}/experts/scores-{{shard}}.parquet",
+        pictures=f"{R}/experts/samples-{{shard}}.tar",
+        samples=f"{R}/experts/samples-{{shard}}.parquet",
         log_table=f"{R}/experts/log-{{shard}}.parquet",
     priority: 20
     params:
         **call(
             "train_experts",
-            settings(
-                "seed", "compute", "models.base", "experts", "filtering.encoder", exclude=["experts.shards"]
-            ),
+            settings("seed", "compute", "models.base", "experts", exclude=["experts.shards"]),
             cache=f"{R}/experts/cache",
             kept=f"{R}/experts/kept",
         ),
     message:
-        "Experts of shard {wildcards.shard}: train, sample, score, discard"
+        "Experts of shard {wildcards.shard}: train, sample, discard"

@@ -123,8 +123,9 @@ use rule program as plot_samples with:
 
 use rule program as plot_experts with:
     input:
-        scores=expand(f"{R}/experts/scores-{{shard}}.parquet", shard=EXPERT_SHARDS),
-        samples=expand(f"{R}/experts/samples-{{shard}}.tar", shard=EXPERT_SHARDS),
+        scores=SCORED,
+        samples=expand(f"{R}/experts/samples-{{shard}}.parquet", shard=EXPERT_SHARDS),
+        pictures=expand(f"{R}/experts/samples-{{shard}}.tar", shard=EXPERT_SHARDS),
         report=f"{R}/filtered/{LAMBDA}.json",
         inputs=[expert_inputs("demonstrations.parquet", shard) for shard in EXPERT_SHARDS],
         input_images=[expert_inputs("images.tar", shard) for shard in EXPERT_SHARDS],
@@ -137,6 +138,6 @@ use rule program as plot_experts with:
         ),
         csv=f"{R}/figures/samples_experts.csv",
     params:
-        **call("plot_samples", kind="experts"),
+        **call("plot_samples", settings("filtering.score"), kind="experts"),
     message:
         "Sheet of samples: what the experts drew, and what delta-CLIP kept"

@@ -1,8 +1,18 @@
-# Before a run: free the lock of a run that was killed, and refuse results of unknown origin.
+# Before a run: name what the configuration names and is not there, free the lock of a run that was killed, and refuse
+# results of unknown origin.
 
 import fcntl
 from base64 import urlsafe_b64encode
 from shutil import rmtree
+
+from suti.config.plan import check_plan
+
+if workflow.is_main_process and not {"--lint", "--report", "--unlock"}.intersection(sys.argv):
+    try:
+        training = not {"models", "train_models"}.isdisjoint(sys.argv)
+        check_plan(CONFIG, config, workflow.configfiles, training)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def free_stale_lock() -> None:
@@ -21,13 +31,14 @@ def free_stale_lock() -> None:
 
 
 def unrecorded_results() -> list[str]:
-    """Models and samples that are there but that Snakemake has no record of, so that it would take them as they are.
+    """Models, samples and scores that are there but that Snakemake has no record of, so that it would take them as they are.
 
     That happens when `.snakemake` was deleted or not copied along. What a killed job left counts as recorded:
     Snakemake makes it anew.
     """
     expected = [f"{R}/apprentice/{lam}/unet/diffusion_pytorch_model.safetensors" for lam in LAMBDAS]
     expected += [f"{R}/experts/samples-{shard}.tar" for shard in SHARDS]
+    expected += [f"{R}/scores/{name}.parquet" for name in CONFIG.filtering.scores]
     expected += [file for name in BASELINE_RUNS for file in pipeline_files(starting_model(name))[1:]]
     missing = []
     for path in filter(os.path.exists, expected):
@@ -42,9 +53,9 @@ def unrecorded_results() -> list[str]:
 if workflow.is_main_process and not {"--touch", "-t"}.intersection(sys.argv):
     if not {"-n", "--dry-run", "--dryrun", "--lint", "--report"}.intersection(sys.argv):
         free_stale_lock()
-    if strangers := unrecorded_results():
+    if unrecorded := unrecorded_results():
         raise WorkflowError(
-            f"{strangers[0]}: no record of how it was made ({len(strangers)} such files), so nobody can tell whether "
+            f"{unrecorded[0]}: no record of how it was made ({len(unrecorded)} such files), so nobody can tell whether "
             "it fits the configuration.\n"
             f"Remedy: get the records (dvc pull), or delete {R}, or, if you know that all of it was made by this very "
             "code and configuration, write the records anew: snakemake --touch --forceall"

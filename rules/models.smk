@@ -89,6 +89,6 @@ use rule gpu_program as report_models with:
         ),
         out=f"{R}/models/report.json",
     params:
-        **call("report_models", models="resources/models", sheets=f"{R}/models"),
+        **call("report_models", settings("compute"), models="resources/models", sheets=f"{R}/models"),
     message:
         "Judging the small models on held-out renders"

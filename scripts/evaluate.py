@@ -1,21 +1,26 @@
-"""Metrics of one run: DINO, CLIP-I, CLIP-T, the probe's scores, copy check and diversity, per picture and summarised.
+"""Metrics of every picture of one run: DINO, CLIP-I, CLIP-T, the probe's scores, copy check and diversity.
 
     python scripts/evaluate.py --run base --generations results/generations/base.parquet \\
         --images results/generations/base.tar --references results/benchmark/references.tar \\
-        --demonstrations results/benchmark/images.tar \\
-        --metrics results/metrics/base.parquet --summary results/metrics/base.json
+        --demonstrations results/benchmark/images.tar --cache results/metrics/cache/base \\
+        --metrics results/metrics/base.parquet
+
+Embeddings are kept in CACHE by content, so another formula over the same pictures needs no encoder.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from suti.cli.arguments import parser
-from suti.evaluation.evaluate import evaluate_run, summary
+from suti.evaluation.embedding import Embeddings
+from suti.evaluation.judging import judge_run
+from suti.evaluation.scoring import score_run
 from suti.io import tables
-from suti.io.atomic import write_json
-from suti.io.shard_index import LazyPictures, PicturesBySubject
-from suti.models.encoders import load_image_encoder, load_text_image_encoder
+from suti.io.shard_index import LazyPictures, PicturesBySubject, ShardIndex
+from suti.models.encoders import load_image_encoder
 
 
 def main() -> None:
@@ -25,11 +30,11 @@ def main() -> None:
     arguments.add_argument("--images", required=True, help="its image shard")
     arguments.add_argument("--references", required=True, help="shard of real pictures, keys SUBJECT__NN")
     arguments.add_argument("--demonstrations", required=True, help="shard of demonstrations, keys SUBJECT__NN")
+    arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="embeddings of this run")
     arguments.add_argument("--metrics", required=True, help="table 'image_metrics' to write")
-    arguments.add_argument("--summary", required=True, help="JSON to write: means, intervals, protocol")
     args = arguments.parse_args()
-    settings = args.settings
-    torch.set_num_threads(settings.compute.threads)
+    s = args.settings
+    torch.set_num_threads(s.compute.threads)
 
     generations = tables.read(args.generations, "generations")
     others = sorted(set(generations["run"]) - {args.run})
@@ -37,39 +42,23 @@ def main() -> None:
         seen = f"rows of run {others[0]!r}" if others else "no rows"
         raise ValueError(f"{args.generations}: {seen}, expected run {args.run!r}; delete it and run again")
 
-    specs: dict[str, str] = settings["evaluation.encoders"]
-    texts = {spec for metric, spec in specs.items() if metric == "clip_t"}
-    loaded = {
-        spec: (load_text_image_encoder if spec in texts else load_image_encoder)(spec, settings.compute)
-        for spec in sorted(set(specs.values()))
-    }
-    probe_folder = settings["evaluation.probe"]
-    probe = None
-    if probe_folder:
+    embeddings = Embeddings(args.cache, s.compute, load=load_image_encoder, exact=True)
+    result = score_run(
+        generations,
+        ShardIndex(args.images),
+        ShardIndex(args.references),
+        ShardIndex(args.demonstrations),
+        s["evaluation.encoders"],
+        embeddings,
+    )
+    if s["evaluation.probe"]:
         from suti.small_models.probe_network import load_probe
 
-        probe = load_probe(probe_folder, settings.compute)
-    result = evaluate_run(
-        generations,
-        LazyPictures(args.images),
-        PicturesBySubject(args.references),
-        {metric: loaded[spec] for metric, spec in sorted(specs.items())},
-        probe,
-        PicturesBySubject(args.demonstrations),
-    )
+        probe = load_probe(s["evaluation.probe"], s.compute)
+        judged = judge_run(generations, LazyPictures(args.images), PicturesBySubject(args.references), probe)
+        result = result.assign(**{name: judged[name] for name in judged if name not in generations})
     tables.write(args.metrics, "image_metrics", result)
-    report = summary(
-        result,
-        specs,
-        probe_folder,
-        probe and probe.thresholds,
-        settings["evaluation.bootstrap"],
-        settings.seed,
-    )
-    write_json(args.summary, report)
-    for metric, values in report["metrics"].items():
-        if values["mean"] is not None:
-            print(f"{args.run} {metric}: {values['mean']:.3f} [{values['low']:.3f}, {values['high']:.3f}]")
+    print(f"{args.run}: {len(result)} pictures, {embeddings.embedded} embedded, the rest from {args.cache}")
 
 
 if __name__ == "__main__":

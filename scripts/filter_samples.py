@@ -1,6 +1,6 @@
 """G at one lambda: which samples are kept for the apprentice (Eq. 6).
 
-    python scripts/filter_samples.py --lambda-name q0.4 --scores results/experts/scores-*.parquet \\
+    python scripts/filter_samples.py --lambda-name q0.4 --scores results/scores/delta_clip.parquet \\
         --filtered results/filtered/q0.4.parquet --report results/filtered/q0.4.json
 """
 
@@ -17,12 +17,12 @@ from suti.io.atomic import write_json
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--lambda-name", required=True, help="none, a raw cosine such as 0.02, or qX")
-    arguments.add_argument("--scores", nargs="+", required=True, help="tables 'scores' of all shards")
+    arguments.add_argument("--scores", required=True, help="table 'scores' of all samples")
     arguments.add_argument("--filtered", required=True, help="table 'filtered' to write")
     arguments.add_argument("--report", required=True, help="JSON to write: lambda, threshold, samples, kept")
     args = arguments.parse_args()
 
-    scores = tables.read_all(args.scores, "scores")
+    scores = tables.read(args.scores, "scores")
     kept, threshold = filtered_set(scores, args.lambda_name)
     tables.write(args.filtered, "filtered", kept)
     report = {

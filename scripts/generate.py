@@ -16,7 +16,8 @@ from suti.digests import code_digest, model_digest
 from suti.generation.draw import draw_suti
 from suti.generation.files import read_benchmark, sampling_settings, write_generations
 from suti.generation.finished import draw_all
-from suti.models.base import check_model_spec, load_base
+from suti.io.model_specs import check_model_spec
+from suti.models.base import load_base
 from suti.models.pipeline import SuTIPipeline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +36,7 @@ def main() -> None:
         pipeline = SuTIPipeline.from_pretrained(args.model)
     else:
         base = load_base(s["models.base"])
-        pipeline = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+        pipeline = SuTIPipeline.of(base)
     pipeline.to(device)
     subjects = read_benchmark(
         args.subjects, args.prompts, args.demonstrations, args.images, args.prompts_per_subject, args.first

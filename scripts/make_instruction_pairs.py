@@ -6,23 +6,21 @@ once the table is written.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from suti.baselines.instruction_pairs import Wanted, draw_wanted, score, wanted_pairs
+from suti.baselines.instruction_pairs import Pair, draw_pictures, plan_pairs, score
 from suti.cli.arguments import parser
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
 from suti.generation.files import sampling_settings
 from suti.io import tables
-from suti.io.shards import encode_png, read_images, write_shard
+from suti.io.finished import Finished, content_address
+from suti.io.shards import encode_png, write_shard
 from suti.language import lexicon
 from suti.models.base import load_base
 from suti.models.encoders import load_text_image_encoder
@@ -31,31 +29,19 @@ ROOT = Path(__file__).resolve().parent.parent
 CHUNK = 16  # pairs drawn at once, and kept as one
 
 
-def read_chunk(path: Path, chunk: list[Wanted]) -> tuple[np.ndarray, np.ndarray] | None:
-    """The pictures of a finished chunk, or None if there is none or its file is damaged (which is then removed)."""
-    if not path.exists():
-        return None
-    try:
-        found = read_images(path)
-        return tuple(np.stack([found[f"{pair.pair_id}-{side}"] for pair in chunk]) for side in ("before", "after"))
-    except (ValueError, KeyError, OSError):
-        path.unlink(missing_ok=True)
-        return None
+def chunk_of(chunk: list[Pair], found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the second pictures of a finished chunk, each ``(N, H, W, 3)``, of its pictures by key."""
+    before, after = (np.stack([found[f"{pair.pair_id}-{side}"] for pair in chunk]) for side in ("before", "after"))
+    return before, after
 
 
-def members(chunk: list[Wanted], before: np.ndarray, after: np.ndarray) -> list[tuple[str, bytes]]:
-    """Names and PNG bytes of a chunk's pictures."""
+def keyed(chunk: list[Pair], before: np.ndarray, after: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """A chunk's pictures with their keys."""
     return [
-        (f"{pair.pair_id}-{side}.png", encode_png(picture))
+        (f"{pair.pair_id}-{side}", picture)
         for pair, pictures in zip(chunk, zip(before, after, strict=True), strict=True)
         for side, picture in zip(("before", "after"), pictures, strict=True)
     ]
-
-
-def address(chunk: list[Wanted], context: dict[str, Any]) -> str:
-    """Content address of a chunk."""
-    text = json.dumps([[asdict(pair) for pair in chunk], context], sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def main() -> None:
@@ -69,7 +55,7 @@ def main() -> None:
     s = args.settings
     device = prepare(s.compute)
     sampling = sampling_settings(s)
-    wanted = wanted_pairs(
+    pairs = plan_pairs(
         tables.read_all(args.subjects, "subjects"), s["language.skills"], s["baselines.instruct_pix2pix.edits"],
         s["baselines.instruct_pix2pix.draws"], lexicon.load(args.vocabulary), s.seed,
     )  # fmt: skip
@@ -79,18 +65,19 @@ def main() -> None:
     }  # fmt: skip
     base = load_base(s["models.base"]).to(device)
     clip = load_text_image_encoder(s["filtering.encoder"], s.compute)
+    finished = Finished(args.cache)
     rows: list[dict[str, object]] = []
     files: list[tuple[str, bytes]] = []
-    starts = range(0, len(wanted), CHUNK)
+    starts = range(0, len(pairs), CHUNK)
     for start in tqdm(starts, desc="pairs", unit="chunk", mininterval=5):
-        chunk = wanted[start : start + CHUNK]
-        path = args.cache / f"{address(chunk, context)}.tar"
-        drawn = read_chunk(path, chunk)
+        chunk = pairs[start : start + CHUNK]
+        address = content_address([[asdict(pair) for pair in chunk], context])
+        drawn = finished.find(address, lambda _, found, chunk=chunk: chunk_of(chunk, found))
         if drawn is None:
-            drawn = draw_wanted(base, chunk, sampling, s.compute, s.seed)
-            write_shard(path, members(chunk, *drawn))
+            drawn = draw_pictures(base, chunk, sampling, s.compute, s.seed)
+            finished.keep(address, {}, keyed(chunk, *drawn))
         rows += score(chunk, *drawn, clip)
-        files += members(chunk, *drawn)
+        files += [(f"{key}.png", encode_png(picture)) for key, picture in keyed(chunk, *drawn)]
     write_shard(args.images, files)
     tables.write(args.pairs, "instruction_pairs", rows)
     shutil.rmtree(args.cache, ignore_errors=True)

@@ -36,11 +36,11 @@ def main() -> None:
         table = paper.table1(runs, args.suti_run, bootstrap, seed, protocol, args.settings["evaluation.benchmark"])
     elif args.table == "table2":
         timings = {path.rsplit("/", 1)[-1].removesuffix(".timing.json"): read_json(path) for path in args.timings}
-        told = (protocol, args.settings["evaluation.benchmark"])
-        table = paper.table2(runs, args.suti_run, thresholds, timings, bootstrap, seed, *told)
+        measured = (protocol, args.settings["evaluation.benchmark"])
+        table = paper.table2(runs, args.suti_run, thresholds, timings, bootstrap, seed, *measured)
     elif args.table == "table3":
-        told = (protocol, args.settings["evaluation.benchmark"])
-        table = paper.table3(runs, args.suti_run, thresholds, bootstrap, seed, *told)
+        measured = (protocol, args.settings["evaluation.benchmark"])
+        table = paper.table3(runs, args.suti_run, thresholds, bootstrap, seed, *measured)
     elif args.table == "copies":
         table = paper.copies(runs, args.suti_run, bootstrap, seed)
     else:

@@ -1,6 +1,6 @@
-"""Histogram of delta-CLIP with the grid of lambdas and |G| at each, as PNG and CSV.
+"""Histogram of the samples' score, delta-CLIP by default, with the grid of lambdas and |G| at each, as PNG and CSV.
 
-    python scripts/plot_deltas.py --scores results/experts/scores-*.parquet \\
+    python scripts/plot_deltas.py --scores results/scores/delta_clip.parquet \\
         --filtered results/filtered/*.json --png results/figures/delta_histogram.png \\
         --csv results/figures/delta_histogram.csv
 """
@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from suti.cli.arguments import parser
-from suti.figures.histogram import delta_histogram, delta_table
+from suti.figures.histogram import score_histogram, score_table
 from suti.figures.style import save, save_csv
 from suti.io import tables
 from suti.io.atomic import read_json
@@ -16,7 +16,7 @@ from suti.io.atomic import read_json
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--scores", nargs="+", required=True, help="tables 'scores' of all shards")
+    arguments.add_argument("--scores", required=True, help="table 'scores' of all samples")
     arguments.add_argument(
         "--filtered", nargs="+", required=True, help="filtered/{lambda}.json in the order of the grid"
     )
@@ -24,10 +24,11 @@ def main() -> None:
     arguments.add_argument("--csv", required=True)
     args = arguments.parse_args()
 
-    table = delta_table(tables.read_all(args.scores, "scores")["delta"].to_numpy())
+    name = args.settings["filtering.score"]
+    table = score_table(tables.read(args.scores, "scores")["score"].to_numpy(), name)
     reports = [read_json(path) for path in args.filtered]
     save_csv(table, args.csv)
-    save(delta_histogram(table, reports, args.settings["filtering.default"]), args.png)
+    save(score_histogram(table, reports, args.settings["filtering.default"], name), args.png)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 
 Kinds: skills, comparison, compositional, lambda, demonstrations, failures (of --runs, tables and shards in
     the same
-order), and experts (of --scores, --samples, --report, --inputs and --input-images).
+order), and experts (of --scores, --samples, --pictures, --report, --inputs and --input-images).
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ def arguments() -> ArgumentParser:
     result.add_argument("--generations", nargs="*", default=[], help="table 'generations' of each run")
     result.add_argument("--images", nargs="*", default=[], help="image shard of each run")
     result.add_argument("--metrics", nargs="*", default=[], help="tables 'image_metrics' (failures)")
-    result.add_argument("--scores", nargs="*", default=[], help="tables 'scores' (experts)")
-    result.add_argument("--samples", nargs="*", default=[], help="shards of samples (experts)")
+    result.add_argument("--scores", help="table 'scores' of all samples (experts)")
+    result.add_argument("--samples", nargs="*", default=[], help="tables 'samples' to choose from (experts)")
+    result.add_argument("--pictures", nargs="*", default=[], help="shards of their pictures (experts)")
     result.add_argument("--report", help="filtered/{lambda}.json of the default lambda (experts)")
     result.add_argument("--inputs", nargs="*", default=[], help="tables 'demonstrations' (experts)")
     result.add_argument("--input-images", nargs="*", default=[], help="shards of demonstrations (experts)")
@@ -68,11 +69,12 @@ def sheet(args: Namespace) -> grids.Sheet:
     """The sheet of the kind asked for."""
     if args.kind == "experts":
         return samples.experts(
-            tables.read_all(args.scores, "scores"),
+            tables.read_all(args.samples, "samples").merge(tables.read(args.scores, "scores")),
             read_json(args.report)["threshold"],
-            read_images(args.samples),
+            read_images(args.pictures),
             tables.read_all(args.inputs, "demonstrations"),
             read_images(args.input_images),
+            args.settings["filtering.score"],
         )
     shown, run = gallery(args), args.runs[0]
     if args.kind == "skills":

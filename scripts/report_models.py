@@ -10,7 +10,6 @@ from pathlib import Path
 
 from suti.cli.arguments import parser
 from suti.compute import prepare
-from suti.config.schema import Compute
 from suti.io.atomic import write_json
 from suti.small_models.report import figures, megabytes, sheets
 
@@ -23,12 +22,12 @@ def main() -> None:
     arguments.add_argument("--sheets", type=Path, help="folder for the sample sheets")
     arguments.add_argument("--seed", type=int, default=0, help="of the held-out renders")
     args = arguments.parse_args()
-    prepare(Compute())
+    prepare(args.settings.compute)
     found = figures(args.models, args.seed)
     found["megabytes"] = round(sum(megabytes(args.models / name) for name in found), 2)
     write_json(args.out, found)
     if args.sheets:
-        for path in sheets(args.models, args.seed, args.sheets):
+        for path in sheets(args.models, args.seed, args.sheets, args.settings.compute):
             print(path)
 
 

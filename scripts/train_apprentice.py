@@ -1,12 +1,12 @@
 """Train the apprentice on G at one lambda, or on the clusters themselves, and save it as a SuTIPipeline folder.
 
-    python scripts/train_apprentice.py --filtered results/filtered/q0.4.parquet --scores S.parquet ... \\
-        --samples S.tar ... --demonstrations D.parquet ... --images I.tar ... \\
+    python scripts/train_apprentice.py --filtered results/filtered/q0.4.parquet --samples S.parquet ... \\
+        --pictures S.tar ... --demonstrations D.parquet ... --images I.tar ... \\
         --subjects results/subjects/subjects-0.parquet ... --checkpoints results/apprentice/.checkpoints/q0.4 \\
         --out-dir results/apprentice/q0.4 \\
         --settings '{"seed": 0, "compute": {}, "models.base": "...", "apprentice": {}}'
 
-Without ``--filtered``, ``--scores`` and ``--samples`` there are no experts: a picture of a cluster is the target,
+Without ``--filtered``, ``--samples`` and ``--pictures`` there are no experts: a picture of a cluster is the target,
 others of it the demonstrations (Re-Imagen, docs/baselines.md), for `baselines.re_imagen.steps` steps.
 
 A killed run goes on from its last checkpoint and ends with the same weights as an undisturbed one. While it trains,
@@ -19,7 +19,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -40,11 +39,11 @@ from suti.models.pipeline import SuTIPipeline
 
 
 def read_subjects(
-    filtered: pd.DataFrame, scores: pd.DataFrame, demonstrations: pd.DataFrame, named: pd.DataFrame
+    filtered: pd.DataFrame, samples: pd.DataFrame, demonstrations: pd.DataFrame, named: pd.DataFrame
 ) -> list[Subject]:
     """Subjects with samples in G, sorted: neither shards nor their order change the training."""
     named = named.set_index("subject_id")
-    kept = scores[scores["sample_id"].isin(set(filtered["sample_id"]))].sort_values("sample_id")
+    kept = samples[samples["sample_id"].isin(set(filtered["sample_id"]))].sort_values("sample_id")
     shown = dict(iter(demonstrations.sort_values("image_id").groupby("subject_id")))
     return [
         Subject(
@@ -73,15 +72,15 @@ def cluster_subjects(demonstrations: pd.DataFrame, named: pd.DataFrame) -> list[
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--filtered", metavar="FILE", help="G at this lambda; left out: the clusters themselves")
-    for name in ("scores", "samples"):
+    for name in ("samples", "pictures"):
         arguments.add_argument(f"--{name}", nargs="+", default=[], metavar="FILE", help=f"{name} of all shards")
     for name in ("demonstrations", "images", "subjects"):
         arguments.add_argument(f"--{name}", required=True, nargs="+", metavar="FILE", help=f"{name} of all shards")
     arguments.add_argument("--checkpoints", required=True, type=Path, metavar="FOLDER", help="progress of this run")
     arguments.add_argument("--out-dir", required=True, type=Path, metavar="FOLDER", help="the SuTIPipeline folder")
     args = arguments.parse_args()
-    if not bool(args.filtered) == bool(args.scores) == bool(args.samples):
-        arguments.error("--filtered, --scores, --samples: G needs all three, the clusters themselves none of them")
+    if not bool(args.filtered) == bool(args.samples) == bool(args.pictures):
+        arguments.error("--filtered, --samples, --pictures: G needs all three, the clusters themselves none of them")
     s = args.settings
     what = s.apprentice
     if not args.filtered and s["baselines.re_imagen.steps"] is not None:
@@ -92,8 +91,8 @@ def main() -> None:
     start = time.perf_counter()
     shown, named = tables.read_all(args.demonstrations, "demonstrations"), tables.read_all(args.subjects, "subjects")
     if args.filtered:
-        filtered, scores = tables.read(args.filtered, "filtered"), tables.read_all(args.scores, "scores")
-        subjects = read_subjects(filtered, scores, shown, named)
+        filtered, drawn = tables.read(args.filtered, "filtered"), tables.read_all(args.samples, "samples")
+        subjects = read_subjects(filtered, drawn, shown, named)
     else:
         subjects = cluster_subjects(shown, named)
     count = sum(len(subject.targets) for subject in subjects)
@@ -111,14 +110,13 @@ def main() -> None:
     accelerator.wait_for_everyone()
     watched = held_out or subjects
     targets = {key for t in (*subjects, *held_out) for key, _ in t.targets}
-    samples = PictureStore(args.samples or args.images, targets)
+    samples = PictureStore(args.pictures or args.images, targets)
     images = PictureStore(args.images, {key for t in (*subjects, *held_out) for key, _ in t.demonstrations})
     monitor = None
     if what.sample_every and subjects:
-        # Not by an import statement: what watches the training changes no weights, so an edit of it or of the
-        # figures behind it must not train them anew (suti/digests.py follows statements).
-        watching = import_module("suti.figures.training")
-        monitor = watching.Monitor(args.checkpoints / "training", watched, samples, images, bool(held_out))
+        from suti.figures.training import Monitor  # it loads DVCLive
+
+        monitor = Monitor(args.checkpoints / "training", watched, samples, images, bool(held_out))
     unet = train_apprentice(trainer, subjects, samples, images, args.checkpoints, monitor)
     if trainer.is_main:
         record = provenance(settings, time.perf_counter() - start, subjects=len(subjects), samples=count,
@@ -126,7 +124,7 @@ def main() -> None:
                             waiting_for_data=round(trainer.waited, 4),
                             new_parameters=sum(p.numel() for p in unet.new_parameters()),
                             base_parameters=sum(p.numel() for p in unet.base_parameters()))  # fmt: skip
-        pipeline = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+        pipeline = SuTIPipeline.of(base.with_network(unet))
         with atomic_path(args.out_dir) as folder:
             pipeline.save_pretrained(folder, safe_serialization=True, provenance=record)
             lines = [f"{row['step']},{row['loss']:.6f}" for row in trainer.losses]

@@ -1,8 +1,8 @@
-"""Experts of one shard: train them, several at once, draw the unseen prompts, score, discard.
+"""Experts of one shard: train them, several at once, draw the unseen prompts, discard.
 
     python scripts/train_experts.py --demonstrations IN/demonstrations.parquet --prompts IN/prompts.parquet \\
-        --images IN/images.tar --cache results/experts/cache --samples s.tar --scores s.parquet --log-table l.parquet \\
-        --settings '{"seed": 0, "compute": {}, "models.base": "...", "experts": {}, "filtering.encoder": "..."}'
+        --images IN/images.tar --cache results/experts/cache --pictures s.tar --samples s.parquet \\
+        --log-table l.parquet --settings '{"seed": 0, "compute": {}, "models.base": "...", "experts": {}}'
 
 Experts that the cache knows are not trained again, so a killed shard goes on where it was. With ``experts.keep``
 the weights go to ``--kept``, and an expert that is in the cache but not there is trained again.
@@ -21,17 +21,17 @@ from suti.experts.progress import GroupBar
 from suti.experts.run import (
     ExpertTask,
     expert_address,
+    find_result,
     fine_tuning,
-    read_cached,
+    keep_result,
     run_experts,
     training_set,
-    write_cached,
 )
 from suti.io import tables
+from suti.io.finished import Finished
 from suti.io.shard_index import ShardIndex
 from suti.io.shards import encode_png, write_shard
 from suti.models.base import load_base
-from suti.models.encoders import load_text_image_encoder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,8 +62,9 @@ def main() -> None:
         arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"the shard's {name}")
     arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="what finished experts left")
     arguments.add_argument("--kept", type=Path, metavar="FOLDER", help="weights, if experts.keep is set")
-    for name in ("samples", "scores", "log-table"):
-        arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"{name} to write")
+    arguments.add_argument("--pictures", required=True, metavar="FILE", help="shard of the samples to write")
+    arguments.add_argument("--samples", required=True, metavar="FILE", help="table 'samples' to write")
+    arguments.add_argument("--log-table", required=True, metavar="FILE", help="table 'expert_log' to write")
     args = arguments.parse_args()
     s = args.settings
     if s.experts.keep and args.kept is None:
@@ -72,16 +73,15 @@ def main() -> None:
     context = {
         "seed": s.seed,
         "base": model_digest(s["models.base"]),
-        "clip": model_digest(s["filtering.encoder"]),
         "precision": precision(s.compute, device),
         "code": code_digest(__file__, ROOT),
     }
     tasks = read_tasks(args.demonstrations, args.prompts, args.images)
     addresses = [expert_address(task, s.experts, context) for task in tasks]
     kept = args.kept if s.experts.keep else None
-    results = {}
+    finished, results = Finished(args.cache), {}
     for task, address in zip(tasks, addresses, strict=True):
-        result = read_cached(args.cache, address)
+        result = find_result(finished, address)
         lost = (
             kept is not None
             and result is not None
@@ -93,7 +93,6 @@ def main() -> None:
     pending = [(task, address) for task, address in zip(tasks, addresses, strict=True) if address not in results]
     if pending:  # a shard that the cache knows needs no models
         base = load_base(s["models.base"]).to(device)
-        clip = load_text_image_encoder(s["filtering.encoder"], s.compute)
         like = training_set(pending[0][0], base)
         wanted = s.experts.experts_at_once, s.experts.micro_batch
         fit = fit_machine(*wanted, base, fine_tuning(s.experts), s.compute, like)
@@ -104,16 +103,17 @@ def main() -> None:
                 group = pending[first : first + count]
                 with uncompiled(s.compute, len(group) < count):  # the last group: smaller, and there is one of it
                     done = run_experts(
-                        *zip(*group, strict=True), base, clip, s.experts, s.compute, s.seed, kept, fit.micro_batch
+                        *zip(*group, strict=True), base, s.experts, s.compute, s.seed, kept, fit.micro_batch
                     )
                 for (_, address), result in zip(group, done, strict=True):
-                    write_cached(args.cache, address, result)
+                    keep_result(finished, address, result)
                     results[address] = result
                 progress.update(len(group))
         progress.close()
     ordered = [results[address] for address in addresses]
-    write_shard(args.samples, ((f"{sid}.png", encode_png(image)) for r in ordered for sid, image in r.samples))
-    tables.write(args.scores, "scores", [row for r in ordered for row in r.scores])
+    drawn = ((row["sample_id"], image) for r in ordered for row, image in zip(r.samples, r.pictures, strict=True))
+    write_shard(args.pictures, ((f"{key}.png", encode_png(image)) for key, image in drawn))
+    tables.write(args.samples, "samples", [row for r in ordered for row in r.samples])
     tables.write(args.log_table, "expert_log", [r.log for r in ordered])
     dropped = [r.log["subject_id"] for r in ordered if r.log["status"] != "ok"]
     print(f"{len(tasks)} experts: {len(pending)} trained, the rest from the cache, {len(dropped)} dropped {dropped}")

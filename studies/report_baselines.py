@@ -30,7 +30,7 @@ from suti.config.load import load_config, lookup
 from suti.config.schema import Config
 from suti.config.settings import Settings
 from suti.evaluation.bootstrap import interval, subject_means, template_rows
-from suti.evaluation.evaluate import evaluate_run
+from suti.evaluation.judging import judge_run
 from suti.figures.grids import Cell, Sheet, save
 from suti.generation.draw import BenchmarkSubject, Drawn, draw_suti
 from suti.generation.files import sampling_settings
@@ -47,12 +47,14 @@ SCORES = ("subject", "text", "realism", "overall")
 def subjects_of(count: int, prompts: int, demonstrations: int) -> tuple[list[BenchmarkSubject], dict[str, Any]]:
     """Subjects with so many prompts and demonstrations each, and the real pictures that they are compared with."""
     world = world_benchmark(SEED, count, prompts, demonstrations, 1)
-    shown, asked = pd.DataFrame(world.demonstrations), template_rows(pd.DataFrame(world.prompts))
+    demonstrations_of = pd.DataFrame(world.demonstrations).groupby("subject_id")
+    prompts_of = template_rows(pd.DataFrame(world.prompts)).groupby("subject_id")
     found = []
     for row in pd.DataFrame(world.subjects).itertuples():
-        mine, wanted = shown[shown["subject_id"] == row.subject_id], asked[asked["subject_id"] == row.subject_id]
-        pairs = [(world.demonstration_images[k], t) for k, t in zip(mine["image_id"], mine["text"], strict=True)]
-        ids = tuple(zip(wanted["prompt_id"], wanted["prompt"], strict=True))
+        texts = demonstrations_of.get_group(row.subject_id)
+        pairs = [(world.demonstration_images[k], t) for k, t in zip(texts["image_id"], texts["text"], strict=True)]
+        rows = prompts_of.get_group(row.subject_id)
+        ids = tuple(zip(rows["prompt_id"], rows["prompt"], strict=True))
         found.append(BenchmarkSubject(row.subject_id, row.class_name, tuple(pairs[:demonstrations]), ids))
     return found, world.references
 
@@ -75,10 +77,10 @@ def settings_of(entry: str, config: Config) -> tuple[str, Config]:
 
 
 def judged(drawn: list[Drawn], references: dict[str, Any], probe: Probe) -> pd.DataFrame:
-    """Table 'image_metrics' of what was drawn."""
+    """The probe's scores of what was drawn."""
     table = pd.DataFrame([row for d in drawn for row in d.rows]).assign(run="system")
     images = {row["sample_id"]: image for d in drawn for row, image in zip(d.rows, d.images, strict=True)}
-    return evaluate_run(table, images, references, {}, probe)
+    return judge_run(table, images, references, probe)
 
 
 def compared(drawn: list[Drawn], found: pd.DataFrame, base: pd.DataFrame, config: Config) -> dict[str, Any]:
@@ -134,8 +136,9 @@ def main() -> None:
     begun = time.perf_counter()
 
     def plain(model: BaseModel, k: int) -> list[Drawn]:
-        pipeline = SuTIPipeline(model.unet, model.text_encoder, model.tokenizer, model.scheduler, model.vae)
-        return [draw_suti(pipeline, subject, k, sampling, config.compute, config.seed) for subject in subjects]
+        return [
+            draw_suti(SuTIPipeline.of(model), subject, k, sampling, config.compute, config.seed) for subject in subjects
+        ]
 
     columns = {"base": plain(base, 0)}
     floor = judged(columns["base"], references, probe)

@@ -25,19 +25,18 @@ from suti.cli.arguments import parser
 from suti.compute import autocast, prepare
 from suti.config.load import load_config
 from suti.config.schema import Config, Experts
+from suti.diffusion.settings import Sampling
 from suti.evaluation.bootstrap import interval, subject_means, template_rows
-from suti.evaluation.evaluate import evaluate_run
+from suti.evaluation.judging import judge_run
 from suti.experts.batched.memory import fit_machine
 from suti.experts.fine_tuning import fine_tune, subject_unet
-from suti.experts.run import ExpertTask, fine_tuning, run_experts, training_set
+from suti.experts.run import ExpertResult, ExpertTask, fine_tuning, run_experts, training_set
 from suti.figures.style import BLUE, GREEN, GREY, INK, PINK, RC, VERMILION, save
 from suti.io.atomic import read_json, write_json
 from suti.io.provenance import provenance
 from suti.io.shards import encode_png
 from suti.models.base import load_base
-from suti.models.demonstration_attention import Demonstrations
-from suti.models.encoders import load_text_image_encoder
-from suti.models.pipeline import draw
+from suti.models.drawing import draw
 from suti.seeds import torch_generator
 from suti.small_models.probe_network import load_probe
 
@@ -85,45 +84,49 @@ def settings_of(name: str, default: Experts) -> Experts:
 
 def one_by_one(
     tasks: list[ExpertTask], base: Any, settings: Experts, config: Config
-) -> tuple[list[tuple[str, np.ndarray]], list[dict[str, Any]]]:
+) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
     """What experts draw that the usual loop trained, from the same keys: same start, pictures, noise and timesteps."""
-    samples, rows = [], []
+    samples: dict[str, np.ndarray] = {}
+    rows: list[dict[str, Any]] = []
     for task in tqdm(tasks, desc="one after another", mininterval=5):
         with subject_unet(base, fine_tuning(settings)) as (_, parameters):
             key = (config.seed, "expert", task.subject_id)
             fine_tune(base, parameters, training_set(task, base), fine_tuning(settings), config.compute, key)
             drawn = samples_of([task], base, config)
-        samples += drawn[0]
+        samples |= drawn[0]
         rows += drawn[1]
     return samples, rows
 
 
 def judge(
-    samples: list[tuple[str, np.ndarray]], rows: list[dict[str, Any]], references: dict[str, list[np.ndarray]],
+    samples: dict[str, np.ndarray], rows: list[dict[str, Any]], references: dict[str, list[np.ndarray]],
     probe: Any,
 ) -> pd.DataFrame:  # fmt: skip
-    """Table 'image_metrics' of samples."""
-    table = pd.DataFrame(rows).assign(run="experts", image_index=0)
-    return evaluate_run(table, dict(samples), references, {}, probe)
+    """The probe's scores of samples."""
+    return judge_run(pd.DataFrame(rows).assign(run="experts", image_index=0), samples, references, probe)
+
+
+def drawn_by(results: list[ExpertResult]) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    """What some experts drew: pictures by sample_id, and rows of table 'samples'."""
+    rows = [row for result in results for row in result.samples]
+    pictures = [picture for result in results for picture in result.pictures]
+    return {row["sample_id"]: picture for row, picture in zip(rows, pictures, strict=True)}, rows
 
 
 def samples_of(
     tasks: list[ExpertTask], base: Any, config: Config
-) -> tuple[list[tuple[str, np.ndarray]], list[dict[str, Any]]]:
+) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
     """What the base, or what it was fine-tuned to, draws for the same prompts from the same noise."""
-    samples, rows = [], []
+    samples: dict[str, np.ndarray] = {}
+    rows: list[dict[str, Any]] = []
     for task in tqdm(tasks, desc="base", mininterval=5, disable=len(tasks) == 1):
         noise = [torch_generator(config.seed, "sample", task.subject_id, pid, 0) for pid, _ in task.prompts]
-        e = config.experts
         with autocast(config.compute, base.device):
-            images = draw(
-                base, [p for _, p in task.prompts], Demonstrations(), noise, e.num_inference_steps, e.guidance_scale,
-                e.dynamic_thresholding, guidance_stop=e.guidance_stop,
-            )  # fmt: skip
+            images = draw(base, [p for _, p in task.prompts], None, noise, Sampling.of(config.experts))
         for (pid, prompt), image in zip(task.prompts, images, strict=True):
-            samples.append((f"{task.subject_id}_{pid}_0", image))
-            rows.append({"sample_id": samples[-1][0], "subject_id": task.subject_id, "prompt_id": pid,
-                         "prompt": prompt})  # fmt: skip
+            sample_id = f"{task.subject_id}_{pid}_0"
+            samples[sample_id] = image
+            rows.append({"sample_id": sample_id, "subject_id": task.subject_id, "prompt_id": pid, "prompt": prompt})
     return samples, rows
 
 
@@ -179,7 +182,6 @@ def main() -> None:
     config = load_config(["config.yaml"])
     device = prepare(config.compute)
     base = load_base(config.models.base).to(device)
-    clip = load_text_image_encoder(config.filtering.encoder, config.compute)
     if config.evaluation.probe is None:
         arguments.error("evaluation.probe: null, but experts are judged by it")
     probe = load_probe(config.evaluation.probe, config.compute)
@@ -206,9 +208,8 @@ def main() -> None:
             for first in range(0, len(tasks), count):
                 group = tasks[first : first + count]
                 addresses = [task.subject_id for task in group]
-                results += run_experts(group, addresses, base, clip, settings, config.compute, config.seed)
-            samples = [sample for result in results for sample in result.samples]
-            rows = [row for result in results for row in result.scores]
+                results += run_experts(group, addresses, base, settings, config.compute, config.seed)
+            samples, rows = drawn_by(results)
         row = {"experts_at_once": count, "seconds_an_expert": (time.perf_counter() - start) / len(tasks)}
         report["experts"][name] = row | compared(judge(samples, rows, references, probe), floor, config)
         print(name, {score: round(report["experts"][name][score]["gain"], 3) for score in SCORES}, flush=True)

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import torch
 from report_baselines import judged, subjects_of
-from report_experts import judge, tasks_of
+from report_experts import drawn_by, judge, tasks_of
 
 from suti.cli.arguments import parser
 from suti.compute import prepare
@@ -34,7 +34,6 @@ from suti.generation.files import sampling_settings
 from suti.io.atomic import write_json
 from suti.io.provenance import provenance
 from suti.models.base import load_base
-from suti.models.encoders import load_text_image_encoder
 from suti.models.pipeline import SuTIPipeline
 from suti.small_models.probe_network import load_probe
 
@@ -82,7 +81,6 @@ def main() -> None:
         arguments.error("evaluation.probe, models.apprentice: null, but pictures are judged by it, and drawn by it")
     probe = load_probe(config.evaluation.probe, config.compute)
     base = load_base(config.models.base).to(device)
-    clip = load_text_image_encoder(config.filtering.encoder, config.compute)
     pipeline = SuTIPipeline.from_pretrained(config.models.apprentice, dtype=torch.float32)
     pipeline.base.freeze()
     tasks, real = tasks_of(args.subjects, args.prompts)
@@ -104,10 +102,9 @@ def main() -> None:
         for first in range(0, len(tasks), count):
             group = tasks[first : first + count]
             names = [task.subject_id for task in group]
-            results += run_experts(group, names, base, clip, experts, config.compute, config.seed)
+            results += run_experts(group, names, base, experts, config.compute, config.seed)
         seconds = {"experts": (time.process_time() - start) / len(tasks)}
-        samples = [sample for result in results for sample in result.samples]
-        tables["experts"][entry] = judge(samples, [row for r in results for row in r.scores], real, probe)
+        tables["experts"][entry] = judge(*drawn_by(results), real, probe)
         sampling, start = replace(plain, **changes), time.process_time()
         drawn: list[Drawn] = [
             draw_suti(pipeline, subject, config.evaluation.demonstrations, sampling, config.compute, config.seed)
@@ -115,7 +112,7 @@ def main() -> None:
         ]
         seconds["suti"] = (time.process_time() - start) / len(subjects)
         tables["suti"][entry] = judged(drawn, references, probe)
-        own = {task.subject_id: Cell(r.samples[0][1]) for task, r in zip(tasks, results, strict=True)}
+        own = {task.subject_id: Cell(r.pictures[0]) for task, r in zip(tasks, results, strict=True)}
         columns[f"expert\n{entry}"] = [own[subject.subject_id] for subject in subjects[:SHOWN]]
         columns[f"SuTI\n{entry}"] = [Cell(d.images[0]) for d in drawn[:SHOWN]]
         for system, found in tables.items():

@@ -15,6 +15,8 @@ LAMBDA = r"none|q?\d*\.?\d+"
 """Pattern of a lambda in names of files."""
 PATTERN = r"[a-z0-9][a-z0-9.-]*"
 """Pattern of any run's name."""
+TEMPLATE = SUTI + "-{lam}-k{k}"
+"""Name of a run of SuTI, to be filled in; Snakemake takes its fields for wildcards."""
 _SUTI = re.compile(rf"{SUTI}-({LAMBDA})-k(\d+)")
 _PLAIN = re.compile(PATTERN)
 
@@ -39,7 +41,7 @@ class Run:
             raise ValueError(f"run {str(self)!r}: expected a system's name, or suti-LAMBDA-kN, e.g. suti-q0.4-k4")
 
     def __str__(self) -> str:
-        return self.system if self.lam is None else f"{self.system}-{self.lam}-k{self.demonstrations}"
+        return self.system if self.lam is None else TEMPLATE.format(lam=self.lam, k=self.demonstrations)
 
     @classmethod
     def suti(cls, lam: str, demonstrations: int) -> Run:

@@ -21,16 +21,15 @@ def tuning(method: str = "lora", steps: int = 2, rows: int = 2, rate: float = 1e
 def subject(base, seed: int) -> TrainingSet:
     """3 to 5 pictures; latent bases see latents."""
     draw = torch.Generator().manual_seed(seed)
-    side, channels, count = base.unet.config.sample_size, base.unet.config.in_channels, 3 + seed % 3
-    text = base.encode_text([f"a {word} cat" for word in ("red", "green", "blue", "small", "old")[:count]])
-    return TrainingSet(torch.randn(count, channels, side, side, generator=draw).to(base.device), text)
+    count = 3 + seed % 3
+    conditions = base.encode([f"a {word} cat" for word in ("red", "green", "blue", "small", "old")[:count]])
+    return TrainingSet(torch.randn(count, *base.shape, generator=draw).to(base.device), conditions)
 
 
 def probe(base) -> tuple[torch.Tensor, ...]:
     """Two rows of UNet inputs, their timesteps and texts."""
-    side, channels = base.unet.config.sample_size, base.unet.config.in_channels
-    x = torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(99))
-    return x.to(base.device), torch.tensor([300, 700], device=base.device), base.encode_text(["a cat", "a dog"])
+    x = torch.randn(2, *base.shape, generator=torch.Generator().manual_seed(99)).to(base.device)
+    return x, torch.tensor([300, 700], device=base.device), base.encode(["a cat", "a dog"]).hidden_states
 
 
 def alone(base, number: int, settings: FineTuning, compute: Compute = FP32) -> tuple[torch.Tensor, float]:

@@ -66,18 +66,18 @@ def write_g(folder: Path) -> None:
     """The same G as the files that the script reads, with a base."""
     save_base(tiny_base(), folder / "base")
     samples = [(key, s.subject_id, prompt) for s in SUBJECTS for key, prompt in s.targets]
-    scores = pd.DataFrame(samples, columns=["sample_id", "subject_id", "prompt"])
-    scores["prompt_id"], scores["expert_id"] = scores["sample_id"], "e"
-    scores["clip_sample"], scores["clip_demonstration"], scores["delta"] = 0.3, 0.2, 0.1
-    tables.write(folder / "scores.parquet", "scores", scores)
-    tables.write(folder / "filtered.parquet", "filtered", scores[["sample_id", "subject_id", "prompt_id", "delta"]])
+    table = pd.DataFrame(samples, columns=["sample_id", "subject_id", "prompt"])
+    table["prompt_id"], table["expert_id"] = table["sample_id"], "e"
+    tables.write(folder / "samples.parquet", "samples", table)
+    kept = table[["sample_id", "subject_id", "prompt_id"]].assign(score=0.1)
+    tables.write(folder / "filtered.parquet", "filtered", kept)
     shown = [(s.subject_id, key, text) for s in SUBJECTS for key, text in s.demonstrations]
     frame = pd.DataFrame(shown, columns=["subject_id", "image_id", "text"])
     tables.write(folder / "demonstrations.parquet", "demonstrations", frame)
     named = [(s.subject_id, "teal cat", "cat", "grammar", False) for s in SUBJECTS]
     columns = ["subject_id", "description", "class_name", "backend", "fallback"]
     tables.write(folder / "subjects.parquet", "subjects", pd.DataFrame(named, columns=columns))
-    write_shard(folder / "samples.tar", [(f"{k}.png", encode_png(PICTURES[k])) for k, _, _ in samples])
+    write_shard(folder / "pictures.tar", [(f"{k}.png", encode_png(PICTURES[k])) for k, _, _ in samples])
     write_shard(folder / "images.tar", [(f"{k}.png", encode_png(PICTURES[k])) for _, k, _ in shown])
 
 
@@ -86,8 +86,8 @@ def train_by_script(folder: Path, name: str, **changes) -> subprocess.CompletedP
     apprentice = SETTINGS.model_copy(update=changes).model_dump(mode="json")
     settings = {"seed": 0, "compute": FP32.model_dump(mode="json"), "models.base": str(folder / "base"),
                 "apprentice": apprentice}  # fmt: skip
-    files = [f"--{f}={folder}/{f}.parquet" for f in ("filtered", "scores", "demonstrations", "subjects")]
-    files += [f"--{f}={folder}/{f}.tar" for f in ("samples", "images")]
+    files = [f"--{f}={folder}/{f}.parquet" for f in ("filtered", "samples", "demonstrations", "subjects")]
+    files += [f"--{f}={folder}/{f}.tar" for f in ("pictures", "images")]
     return subprocess.run(
         [sys.executable, "scripts/train_apprentice.py", *files, "--checkpoints", str(folder / f".{name}"),
          "--out-dir", str(folder / name), "--settings", json.dumps(settings)],

@@ -18,6 +18,7 @@ from threading import Event
 import numpy as np
 from PIL import Image
 
+from suti.diffusion.settings import Sampling
 from suti.generation.studio import Studio, Wish, save_png
 from suti.io.images import BadImage, centre_crop_square, read_image, shrink
 from suti.language import lexicon
@@ -117,9 +118,12 @@ def ideas(captions: Sequence[str]) -> list[str]:
 
 def wish_of(
     prompt: str | None, guidance_scale: float | None, demonstration_guidance_scale: float | None, steps: float | None,
-    seed: float | None, *, upscale: bool, dynamic_thresholding: bool, guidance_stop: float = 1.0,
+    seed: float | None, *, upscale: bool, otherwise: Sampling,
 ) -> Wish:  # fmt: skip
     """The request as the page sent it, checked.
+
+    Args:
+        otherwise: how to draw, in what the page does not ask for.
 
     Raises:
         Problem: an empty prompt, or a number out of range.
@@ -129,11 +133,14 @@ def wish_of(
         raise Problem("Say what to draw, for example: a backpack in the snow.")
     return Wish(
         prompt=words,
-        guidance_scale=_number("Guidance by the prompt", guidance_scale, 0, MAX_GUIDANCE),
-        demonstration_guidance_scale=_number("Guidance by the pictures", demonstration_guidance_scale, 0, MAX_GUIDANCE),
-        num_inference_steps=int(_number("Steps", steps, 1, MAX_STEPS)),
-        dynamic_thresholding=dynamic_thresholding,
-        guidance_stop=guidance_stop,
+        sampling=replace(
+            otherwise,
+            guidance_scale=_number("Guidance by the prompt", guidance_scale, 0, MAX_GUIDANCE),
+            demonstration_guidance_scale=_number(
+                "Guidance by the pictures", demonstration_guidance_scale, 0, MAX_GUIDANCE
+            ),
+            num_inference_steps=int(_number("Steps", steps, 1, MAX_STEPS)),
+        ),
         seed=int(_number("Seed", seed, 0, 2**53)),
         upscale=upscale,
     )
@@ -165,7 +172,7 @@ def draw(
         studio.encode(demonstrations)
     except ValueError as error:
         raise Problem(f"This model cannot look at pictures: {error}.") from error
-    steps = wish.num_inference_steps
+    steps = wish.sampling.num_inference_steps
     place = Path(tempfile.mkdtemp(dir=folder))
     results = []
     for index in range(number):
@@ -186,7 +193,7 @@ def draw(
         except _Stopped:
             break
         path = place / f"{_slug(wish.prompt)}-seed{wish.seed}-{index + 1}.png"
-        told = {"prompts": [wish.prompt], "texts": list(subject.captions), **wish.sampling(), "seed": wish.seed}
+        told = {"prompts": [wish.prompt], "texts": list(subject.captions), **wish.record(), "seed": wish.seed}
         save_png(path, picture, told | {"super_resolution": studio.enlarged_by(wish)})
         results.append(Drawn(path, wish.prompt))
     return results

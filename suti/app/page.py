@@ -15,6 +15,7 @@ import gradio as gr
 from suti.app import actions, style
 from suti.app.actions import MAX_DRAWN, MAX_GUIDANCE, MAX_PICTURES, MAX_STEPS, MAX_TEXT, Problem, Subject
 from suti.app.examples import Example
+from suti.diffusion.settings import Sampling
 from suti.generation.studio import Studio
 from suti.io.images import SUFFIXES
 
@@ -30,19 +31,14 @@ class Defaults:
 
     Attributes:
         model: name of the apprentice, for the heading.
-        guidance_scale, demonstration_guidance_scale, num_inference_steps, dynamic_thresholding, guidance_stop,
-            seed: of ``evaluation`` and the root.
+        sampling, seed: of ``evaluation`` and the root.
         max_pixels: largest upload that is decoded, width x height.
     """
 
     model: str
-    guidance_scale: float
-    demonstration_guidance_scale: float | None
-    num_inference_steps: int
-    dynamic_thresholding: bool
+    sampling: Sampling
     seed: int
     max_pixels: int
-    guidance_stop: float = 1.0
 
 
 class Page:
@@ -126,16 +122,16 @@ class Page:
         gr.HTML(style.hint("Equal seeds draw equal pictures."))
         with gr.Accordion("More settings", open=False):
             self.guidance = gr.Slider(
-                0, MAX_GUIDANCE, value=self.defaults.guidance_scale, step=0.5, label="Guidance by the prompt",
+                0, MAX_GUIDANCE, value=self.defaults.sampling.guidance_scale, step=0.5, label="Guidance by the prompt",
                 info="How closely to follow the text; 1 is none, too much gives harsh colours",
             )  # fmt: skip
-            own = self.defaults.demonstration_guidance_scale
+            own = self.defaults.sampling.demonstration_guidance_scale
             self.demonstration_guidance = gr.Slider(
-                0, MAX_GUIDANCE, value=self.defaults.guidance_scale if own is None else own, step=0.5,
+                0, MAX_GUIDANCE, value=self.defaults.sampling.guidance_scale if own is None else own, step=0.5,
                 label="Guidance by the pictures", info="How closely to follow the subject in your pictures",
             )  # fmt: skip
             self.steps = gr.Slider(
-                1, MAX_STEPS, value=self.defaults.num_inference_steps, step=1, precision=0, label="Steps",
+                1, MAX_STEPS, value=self.defaults.sampling.num_inference_steps, step=1, precision=0, label="Steps",
                 info="More take longer and draw finer",
             )  # fmt: skip
             has_stage = self.studio.super_resolution is not None
@@ -233,7 +229,7 @@ class Page:
         try:
             wish = actions.wish_of(
                 prompt, guidance, demonstration_guidance, steps, seed, upscale=upscale,
-                dynamic_thresholding=self.defaults.dynamic_thresholding, guidance_stop=self.defaults.guidance_stop,
+                otherwise=self.defaults.sampling,
             )  # fmt: skip
             stop = self.stops.get(str(request.session_hash))
             drawn = actions.draw(self.studio, subject.with_captions(captions), wish, count, self.folder, report, stop)

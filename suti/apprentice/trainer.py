@@ -12,50 +12,52 @@ import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 
-from suti.apprentice.checkpoints import read_state, write_state
 from suti.apprentice.data import Batch
 from suti.compute import autocast, deterministic_backward
 from suti.config.schema import Apprentice, Compute
 from suti.diffusion.losses import denoising_loss
+from suti.io.state import read_state, write_state
 from suti.models.apprentice_unet import ApprenticeUNet
-from suti.models.base import BaseModel
+from suti.models.backbone import Backbone
+from suti.models.conditions import Conditions
 from suti.optim.adafactor import BankedAdafactor
 from suti.seeds import torch_generator
 
-TEXT_BYTES = 2**28  # hidden states of texts kept at a time
+TEXT_BYTES = 2**28  # of texts' conditions kept at a time
 
 
 def apprentice_loss(
-    unet: ApprenticeUNet, base: BaseModel, batch: Batch, text: torch.Tensor, texts: torch.Tensor, noise: torch.Tensor,
+    apprentice: Backbone, batch: Batch, text: Conditions, texts: Conditions, noise: torch.Tensor,
     timesteps: torch.Tensor,
 ) -> torch.Tensor:  # fmt: skip
     """Eq. 5: denoise the expert's sample y_s given its prompt p_s and the demonstrations C_s. A scalar.
 
     Args:
-        text: hidden states of the targets' prompts, ``(S T, L, D)``; texts: of the demonstrations', ``(S k, L, D)``.
-        noise: as the targets' UNet inputs; timesteps: ``(S T,)``.
+        apprentice: the base around the apprentice's network.
+        text: conditions of the targets' prompts, S T rows; texts: of the demonstrations', S k rows.
+        noise: as the targets' clean inputs; timesteps: ``(S T,)``.
     """
-    codec, device = base.codec, base.device
-    demonstrations = unet.encode_demonstrations(codec.encode(batch.demonstrations.to(device)), texts, batch.k)
-    condition = {"demonstrations": demonstrations.with_present(batch.present.to(device))}
+    codec, device = apprentice.codec, apprentice.device
+    shown = apprentice.encode_references(codec.encode(batch.demonstrations.to(device)), texts, batch.k)
+    shown = shown.with_present(batch.present.to(device))
     return denoising_loss(
-        lambda x, t: unet(x, t, text, cross_attention_kwargs=condition, return_dict=False)[0],
-        base.scheduler, codec.encode(batch.targets.to(device)), noise, timesteps,
+        lambda x, t: apprentice.predict(x, t, text, shown),
+        apprentice.schedule, codec.encode(batch.targets.to(device)), noise, timesteps,
     ).mean()  # fmt: skip
 
 
 class ApprenticeLoss(torch.nn.Module):
     """``apprentice_loss`` as a module: what several processes synchronise, so all of it goes through one forward."""
 
-    def __init__(self, unet: ApprenticeUNet, base: BaseModel) -> None:
+    def __init__(self, apprentice: Backbone) -> None:
         super().__init__()
-        self.unet, self._base = unet, base
+        self.network, self._apprentice = apprentice.network, apprentice
 
     def forward(
-        self, batch: Batch, text: torch.Tensor, texts: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
+        self, batch: Batch, text: Conditions, texts: Conditions, noise: torch.Tensor, timesteps: torch.Tensor
     ) -> torch.Tensor:
         """The loss of a part of a step, a scalar."""
-        return apprentice_loss(self.unet, self._base, batch, text, texts, noise, timesteps)
+        return apprentice_loss(self._apprentice, batch, text, texts, noise, timesteps)
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Trainer:
     """The apprentice in training: weights, averaged weights, optimiser, step; saved whole in a checkpoint.
 
     Attributes:
+        apprentice: the base around ``unet``.
         accelerator: the processes that train together; by default those that the environment names, so one.
         losses: rows {step, loss}; validation: rows {step, right, wrong, none} (``suti.apprentice.validation``).
         text_bytes: hidden states of texts kept at a time, bytes.
@@ -70,7 +73,7 @@ class Trainer:
     """
 
     unet: ApprenticeUNet
-    base: BaseModel
+    base: Backbone
     settings: Apprentice
     compute: Compute
     seed: int
@@ -82,9 +85,11 @@ class Trainer:
     text_bytes: int = TEXT_BYTES
     ema: EMAModel = field(init=False)
     optimizer: BankedAdafactor = field(init=False)
-    _texts: dict[str, torch.Tensor] = field(default_factory=dict, init=False)
+    apprentice: Backbone = field(init=False)
+    _texts: dict[str, Conditions] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        self.apprentice = self.base.with_network(self.unet)
         groups = [
             {"params": self.unet.base_parameters(), "lr": self.settings.learning_rate},
             {"params": self.unet.new_parameters(), "lr": self.settings.new_layer_learning_rate},
@@ -104,7 +109,7 @@ class Trainer:
                 f"apprentice.subjects_per_batch: {self.settings.subjects_per_batch}, expected at least {parts}: "
                 f"{self.accelerator.num_processes} processes times gradient_accumulation"
             )
-        self._loss = self.accelerator.prepare_model(ApprenticeLoss(self.unet, self.base))
+        self._loss = self.accelerator.prepare_model(ApprenticeLoss(self.apprentice))
 
     @property
     def process(self) -> tuple[int, int]:
@@ -130,11 +135,9 @@ class Trainer:
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * min(1.0, (self.step + 1) / max(1, settings.warmup_steps))
         draw = torch_generator(self.seed, "apprentice", "noise", self.step)
-        total, count = self.base.scheduler.config.num_train_timesteps, batch.total
-        fraction = torch.rand(count, generator=draw) ** settings.timestep_power
-        timesteps = (total * fraction).long().clamp(max=total - 1)
-        side = int(self.unet.config.sample_size)
-        noise = torch.randn((count, self.unet.config.in_channels, side, side), generator=draw)
+        fraction = torch.rand(batch.total, generator=draw) ** settings.timestep_power
+        timesteps = self.base.schedule.times(fraction)
+        noise = torch.randn((batch.total, *self.base.shape), generator=draw)
         parts = batch.split(settings.gradient_accumulation)
         value = torch.zeros((), device=device)
         for number, part in enumerate(parts, start=1):
@@ -162,15 +165,15 @@ class Trainer:
         self.step += 1
         return value
 
-    def encode(self, texts: Sequence[str]) -> torch.Tensor:
-        """Hidden states ``(B, L, D)``, each text encoded once (by itself: no row depends on its batch)."""
+    def encode(self, texts: Sequence[str]) -> Conditions:
+        """Conditions of texts, each encoded once (by itself: no row depends on its batch)."""
         for text in dict.fromkeys(texts):
             if text not in self._texts:
-                hidden = self.base.encode_text([text])[0]
-                if (len(self._texts) + 1) * hidden.nbytes > self.text_bytes:
+                row = self.base.encode([text])
+                if (len(self._texts) + 1) * row.nbytes > self.text_bytes:
                     self._texts = {known: self._texts[known] for known in texts if known in self._texts}
-                self._texts[text] = hidden
-        return torch.stack([self._texts[text] for text in texts])
+                self._texts[text] = row
+        return Conditions.join([self._texts[text] for text in texts])
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
@@ -194,8 +197,8 @@ class Trainer:
         self.step, self.losses, self.validation = state["step"], state["losses"], state["validation"]
 
 
-def new_apprentice(base: BaseModel, settings: Apprentice, seed: int) -> ApprenticeUNet:
+def new_apprentice(base: Backbone, settings: Apprentice, seed: int) -> ApprenticeUNet:
     """Apprentice with the base's weights and fresh attention over demonstrations, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_generator(seed, "apprentice", "init").initial_seed() % 2**31)
-        return ApprenticeUNet.from_base(base.unet, settings.initialization)
+        return ApprenticeUNet.from_base(base.network, settings.initialization)

@@ -17,14 +17,15 @@ from suti.apprentice.data import Subject
 from suti.apprentice.trainer import Trainer
 from suti.compute import autocast
 from suti.diffusion.losses import denoising_loss
-from suti.models.base import BaseModel
-from suti.models.demonstration_attention import Demonstrations
-from suti.models.pipeline import draw, to_tensor
+from suti.diffusion.settings import Sampling
+from suti.models.backbone import References
+from suti.models.codec import to_tensor
+from suti.models.drawing import draw
 from suti.seeds import generator, torch_generator
 
 SUBJECTS, LEVELS = 16, 4  # most subjects of a validation; timesteps of each, spread evenly
 SHOWN = 4  # subjects of a sheet
-STEPS, GUIDANCE = 16, 3.0  # of a sheet's samples
+SAMPLING = Sampling(num_inference_steps=16, guidance_scale=3.0)  # of a sheet's samples
 
 
 @dataclass(frozen=True)
@@ -79,35 +80,33 @@ def averaged_weights(trainer: Trainer) -> Iterator[None]:
         trainer.ema.restore(trainer.unet.parameters())
 
 
-def conditions(trainer: Trainer, views: Views) -> dict[str, Demonstrations]:
+def conditions(trainer: Trainer, views: Views) -> dict[str, References | None]:
     """Demonstrations of each kind: 'right', 'wrong' (those of the next subject; with two or more), 'none'."""
     base = trainer.base
-    right = trainer.unet.encode_demonstrations(
+    right = trainer.apprentice.encode_references(
         base.codec.encode(views.demonstrations.to(base.device)), trainer.encode(views.texts), views.k
     )
-    found = {"right": right}
+    found: dict[str, References | None] = {"right": right}
     if len(views.prompts) > 1:
-        found["wrong"] = Demonstrations({n: (k.roll(1, 0), v.roll(1, 0)) for n, (k, v) in right.keys_values.items()})
-    return {**found, "none": Demonstrations()}
+        found["wrong"] = right.rolled()
+    return {**found, "none": None}
 
 
 def validation_losses(trainer: Trainer, views: Views) -> dict[str, float]:
     """Mean loss of Eq. 5 under each of ``conditions``, with the averaged weights."""
     base, count = trainer.base, len(views.prompts)
-    total = base.scheduler.config.num_train_timesteps
     losses: dict[str, float] = {}
     with averaged_weights(trainer):
         x_start, text = base.codec.encode(views.targets.to(base.device)), trainer.encode(views.prompts)
         shown = conditions(trainer, views)
         for level in range(LEVELS):
-            timesteps = torch.full((count,), int((level + 0.5) / LEVELS * total), device=base.device)
+            timesteps = base.schedule.times(torch.full((count,), (level + 0.5) / LEVELS)).to(base.device)
             draws = torch_generator(trainer.seed, "apprentice", "validation", level)
             noise = torch.randn(x_start.shape, generator=draws).to(x_start)
             for name, demonstrations in shown.items():
-                extra = {"cross_attention_kwargs": {"demonstrations": demonstrations}, "return_dict": False}
                 loss = denoising_loss(
-                    lambda x, t, extra=extra: trainer.unet(x, t, text, **extra)[0],
-                    base.scheduler, x_start, noise, timesteps,
+                    lambda x, t, d=demonstrations: trainer.apprentice.predict(x, t, text, d),
+                    base.schedule, x_start, noise, timesteps,
                 ).mean()  # fmt: skip
                 losses[name] = losses.get(name, 0.0) + loss.item() / LEVELS
     return losses
@@ -117,14 +116,12 @@ def samples(trainer: Trainer, views: Views) -> dict[str, np.ndarray]:
     """One picture a subject under each of ``conditions``, same noise: uint8 ``(S, H, W, 3)`` of ``SHOWN`` subjects."""
     some = Views(views.targets[:SHOWN], views.prompts[:SHOWN], views.demonstrations[: SHOWN * views.k],
                  views.texts[: SHOWN * views.k], views.k)  # fmt: skip
-    base = trainer.base
-    apprentice = BaseModel(trainer.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
     with averaged_weights(trainer):
         return {
             name: draw(
-                apprentice, some.prompts, demonstrations,
+                trainer.apprentice, some.prompts, demonstrations,
                 [torch_generator(trainer.seed, "apprentice", "sheet", row) for row in range(len(some.prompts))],
-                STEPS, GUIDANCE, False, experts=len(some.prompts),
+                SAMPLING, experts=len(some.prompts),
             )
             for name, demonstrations in conditions(trainer, some).items()
         }  # fmt: skip

@@ -11,18 +11,16 @@ from suti.baselines.method import Method
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
-from suti.experts.fine_tuning import FineTuning, TrainingSet, fixed_rate_adafactor, subject_unet
+from suti.diffusion.settings import Sampling
+from suti.experts.fine_tuning import FineTuning, TrainingSet, fixed_rate_adafactor, subject_unet, training_set
 from suti.generation.draw import (
     BenchmarkSubject,
     Drawn,
-    Sampling,
     clocks,
     draw_suti,
     kept_bytes,
     prepared,
-    training_set,
 )
-from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import BaseModel
 from suti.models.pipeline import SuTIPipeline, load_apprentice
 from suti.seeds import Key, torch_generator
@@ -59,39 +57,35 @@ def draw_dream_suti(
     """
     start = clocks()
     data = training_set(base, [p for p, _ in subject.demonstrations], [t for _, t in subject.demonstrations])
-    pipeline = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
     key = (seed, "dream-suti", subject.subject_id)
     with subject_unet(base, settings.tuning) as (unet, parameters):
-        _tune_apprentice(unet, base, data, parameters, settings.tuning, compute, key)
+        _tune_apprentice(base, data, parameters, settings.tuning, compute, key)
         seconds = clocks() - start
-        drawn = draw_suti(pipeline, subject, 1, sampling, compute, seed)
+        drawn = draw_suti(SuTIPipeline.of(base), subject, 1, sampling, compute, seed)
         drawn = replace(drawn, stored_bytes=kept_bytes(unet.parameters()))
     return prepared(drawn, "optimisation_seconds", seconds)
 
 
 def _tune_apprentice(
-    unet: ApprenticeUNet, base: BaseModel, data: TrainingSet, parameters: list[torch.nn.Parameter], tuning: FineTuning,
-    compute: Compute, key: tuple[Key, ...],
+    base: BaseModel, data: TrainingSet, parameters: list[torch.nn.Parameter], tuning: FineTuning, compute: Compute,
+    key: tuple[Key, ...],
 ) -> None:  # fmt: skip
     optimizer = fixed_rate_adafactor(parameters, tuning.learning_rate)
     rng = torch_generator(*key)
     count, rows = len(data.x_start), tuning.batch_size
     if count < 2:
         raise ValueError(f"Dream-SuTI: subject {key[-1]!r} has {count} demonstration, expected at least 2")
-    unet.train()
+    base.network.train()
     for _ in range(tuning.steps):
         pairs = torch.stack([torch.randperm(count, generator=rng)[:2] for _ in range(rows)])
         condition, target = pairs[:, 0], pairs[:, 1]
         noise = torch.randn(data.x_start[target].shape, generator=rng).to(base.device)
-        total = base.scheduler.config.num_train_timesteps
-        timesteps = torch.randint(total, (rows,), generator=rng).to(base.device)
+        timesteps = base.schedule.random_times(rows, rng).to(base.device)
         with autocast(compute, base.device):
-            encoded = unet.encode_demonstrations(data.x_start[condition], data.text[condition], 1)
+            encoded = base.encode_references(data.x_start[condition], data.conditions[condition], 1)
             loss = denoising_loss(
-                lambda x, t, encoded=encoded, target=target: unet(
-                    x, t, data.text[target], cross_attention_kwargs={"demonstrations": encoded}, return_dict=False
-                )[0],
-                base.scheduler, data.x_start[target], noise, timesteps,
+                lambda x, t, c=data.conditions[target], references=encoded: base.predict(x, t, c, references),
+                base.schedule, data.x_start[target], noise, timesteps,
             ).mean()  # fmt: skip
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -101,7 +95,7 @@ def _tune_apprentice(
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    unet.eval()
+    base.network.eval()
 
 
 METHODS = {"dream-suti": Method(dream_suti_settings, draw_dream_suti, load_apprentice)}

@@ -11,20 +11,18 @@ import numpy as np
 from suti.baselines.method import Method
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
+from suti.diffusion.settings import Sampling
+from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet, training_set
 from suti.generation.draw import (
     BenchmarkSubject,
     Drawn,
-    Sampling,
     clocks,
     draw_subject,
     kept_bytes,
     prepared,
-    training_set,
 )
-from suti.models.base import BaseModel
-from suti.models.demonstration_attention import Demonstrations
-from suti.models.pipeline import draw
+from suti.models.backbone import Backbone
+from suti.models.drawing import draw
 from suti.seeds import torch_generator
 
 
@@ -70,22 +68,18 @@ def with_identifier(prompt: str, class_name: str, identifier: str) -> str:
 
 
 def class_pictures(
-    base: BaseModel, class_name: str, count: int, sampling: Sampling, compute: Compute, seed: int
+    base: Backbone, class_name: str, count: int, sampling: Sampling, compute: Compute, seed: int
 ) -> TrainingSet:
     """Pictures of 'a CLASS' drawn by the base, for prior preservation (section 3.2)."""
     text = f"a {class_name}"
     generators = [torch_generator(seed, "prior", class_name, i) for i in range(count)]
     with autocast(compute, base.device):
-        images = draw(
-            base, [text] * count, Demonstrations(), generators,
-            sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
-            guidance_stop=sampling.guidance_stop,
-        )  # fmt: skip
+        images = draw(base, [text] * count, None, generators, sampling)
     return training_set(base, list(images), [text] * count)
 
 
 def draw_dreambooth(
-    base: BaseModel, subject: BenchmarkSubject, settings: DreamBooth, sampling: Sampling, compute: Compute, seed: int
+    base: Backbone, subject: BenchmarkSubject, settings: DreamBooth, sampling: Sampling, compute: Compute, seed: int
 ) -> Drawn:
     """Fine-tune the base on the subject's pictures and draw.
 
@@ -111,7 +105,7 @@ def draw_dreambooth(
                 f"({settings.tuning.learning_rate})"
             )
         seconds = clocks() - start
-        drawn = draw_subject(base, subject, Demonstrations(), prompts, sampling, compute, seed)
+        drawn = draw_subject(base, subject, None, prompts, sampling, compute, seed)
         drawn = replace(drawn, stored_bytes=kept_bytes(unet.parameters()))
     return prepared(drawn, "optimisation_seconds", seconds)
 

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 
 from suti.baselines.method import Method
-from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
-from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
-from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, kept_bytes, training_set
+from suti.diffusion.settings import Sampling
+from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet, training_set
+from suti.generation.draw import BenchmarkSubject, Drawn, Request, demonstration_of, draw_in_turn, kept_bytes, noise_of
 from suti.models.base import BaseModel
-from suti.models.demonstration_attention import Demonstrations
-from suti.models.pipeline import draw
+from suti.models.conditions import Conditions
+from suti.models.drawing import draw
 from suti.seeds import Key, torch_generator
 
 
@@ -58,36 +58,35 @@ def imagic_settings(
 
 
 def optimise_embedding(
-    base: BaseModel, x_start: torch.Tensor, text: torch.Tensor, settings: Imagic, compute: Compute,
+    base: BaseModel, x_start: torch.Tensor, text: Conditions, settings: Imagic, compute: Compute,
     key: tuple[Key, ...],
-) -> torch.Tensor:  # fmt: skip
+) -> Conditions:  # fmt: skip
     """Hidden states that describe a picture, near those of the prompt (section 3.2, Eq. 2).
 
     Args:
         x_start: the picture, ``(1, C, h, w)``.
-        text: the prompt's hidden states, ``(1, L, D)``, from which Adam starts.
+        text: the prompt's conditions, one row; Adam starts from its hidden states ``(1, L, D)``.
         key: of noise and timesteps; a step takes as many as the fine-tuning's.
 
     Returns:
-        ``(1, L, D)``.
+        ``text`` with other hidden states.
     """
-    trained = text.detach().clone().requires_grad_(True)
+    trained = text.hidden_states.detach().clone().requires_grad_(True)
     optimizer = torch.optim.Adam([trained], lr=settings.embedding_learning_rate)
     rng, rows = torch_generator(*key, "embedding"), settings.tuning.batch_size
     x_start = x_start.expand(rows, -1, -1, -1)
     for _ in range(settings.embedding_steps):
         noise = torch.randn(x_start.shape, generator=rng).to(base.device)
-        total = base.scheduler.config.num_train_timesteps
-        timesteps = torch.randint(total, (rows,), generator=rng).to(base.device)
+        timesteps = base.schedule.random_times(rows, rng).to(base.device)
         with autocast(compute, base.device):
             loss = denoising_loss(
-                lambda x, t: base.unet(x, t, trained.expand(rows, -1, -1), return_dict=False)[0],
-                base.scheduler, x_start, noise, timesteps,
+                lambda x, t: base.predict(x, t, text.replace(hidden_states=trained).expand(rows)),
+                base.schedule, x_start, noise, timesteps,
             ).mean()  # fmt: skip
         optimizer.zero_grad(set_to_none=True)
         loss.backward(inputs=[trained])
         optimizer.step()
-    return trained.detach()
+    return text.replace(hidden_states=trained.detach())
 
 
 def edit(
@@ -103,7 +102,7 @@ def edit(
     Raises:
         FloatingPointError: the fine-tuning diverged.
     """
-    target = base.encode_text([prompt])
+    target = base.encode([prompt])
     data = training_set(base, [demonstration[0]], [prompt])
     found = optimise_embedding(base, data.x_start, target, settings, compute, key)
     with subject_unet(base, settings.tuning) as (_, parameters):
@@ -114,12 +113,9 @@ def edit(
                 f"({settings.tuning.learning_rate})"
             )
         with autocast(compute, base.device):
-            image = draw(
-                base, [prompt], Demonstrations(), [generator], sampling.num_inference_steps, sampling.guidance_scale,
-                sampling.dynamic_thresholding, text=torch.lerp(found, target, settings.eta),
-                guidance_stop=sampling.guidance_stop,
-            )[0]  # fmt: skip
-        return image, kept_bytes([*parameters, found])
+            between = torch.lerp(found.hidden_states, target.hidden_states, settings.eta)
+            image = draw(base, found.replace(hidden_states=between), None, [generator], sampling)[0]
+        return image, kept_bytes([*parameters, found.hidden_states])
 
 
 def draw_imagic(
@@ -128,20 +124,19 @@ def draw_imagic(
     """Edit a demonstration to every prompt; image i of a prompt edits demonstration i, in turn if there are fewer.
 
     Our choices: a picture is drawn from the noise that other systems draw it from, by the benchmark's sampling; eta is
-    one number, where the paper shows several and lets people choose; the UNet is tuned by the project's Adafactor, and
-    super-resolution is not tuned. All is done for every picture, so all time counts as drawing and ``stored_bytes`` are
-    of all pictures.
+    one number, where the paper shows several and leaves the choice to the reader; the UNet is tuned by the project's
+    Adafactor, and super-resolution is not tuned. All is done for every picture, so all time counts as drawing and
+    ``stored_bytes`` are of all pictures.
     """
     stored = 0
 
-    def one_by_one(asked: Sequence[Asked]) -> np.ndarray:
+    def one_by_one(requests: Sequence[Request]) -> np.ndarray:
         nonlocal stored
         images = []
-        for a in asked:
-            shown = edited(subject, a.image_index)
-            generator = torch_generator(seed, "generation", subject.subject_id, a.prompt_id, a.image_index)
-            key = (seed, "imagic", a.prompt_id, a.image_index, subject.subject_id, "fit")
-            image, size = edit(base, shown, a.prompt, settings, sampling, compute, generator, key)
+        for request, generator in zip(requests, noise_of(seed, subject, requests), strict=True):
+            demonstration = demonstration_of(subject, request.image_index)
+            key = (seed, "imagic", request.prompt_id, request.image_index, subject.subject_id, "fit")
+            image, size = edit(base, demonstration, request.prompt, settings, sampling, compute, generator, key)
             images.append(image)
             stored += size
         return np.stack(images)

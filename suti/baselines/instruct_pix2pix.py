@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,18 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from suti.baselines.method import Method
-from suti.baselines.prompt_to_prompt import to_images
-from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
-from suti.diffusion.sampling import sample_ddpm, sampling_scheduler
-from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, training_set
+from suti.diffusion.settings import Sampling
+from suti.experts.fine_tuning import training_set
+from suti.generation.draw import BenchmarkSubject, Drawn, Request, demonstration_of, draw_in_turn, noise_of
 from suti.io.atomic import write_json
 from suti.language.instructions import instruction_of
 from suti.models.base import BaseModel, load_base
 from suti.models.codec import Codec, LatentCodec, PixelCodec, pixel_patch
+from suti.models.conditions import Conditions
+from suti.models.drawing import sample, to_images
 from suti.seeds import torch_generator
 from suti.small_models.loop import LoopSettings, train
 from suti.small_models.records import store_half
@@ -48,8 +49,66 @@ class InstructPix2Pix:
     steps: int = 0  # optimiser steps a subject
 
 
+AT_ONCE = 16  # pictures of a batch, three passes each
+
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """What an editor looks at, as the references of ``suti.models.backbone``.
+
+    Attributes:
+        inputs: ``(n, C, h, w)``, from ``EditingModel.condition``.
+        present: ``(B,)`` of 0 and 1, B a multiple of n: rows of a prediction go through the pictures again and again.
+            None: each row sees its picture.
+    """
+
+    inputs: torch.Tensor
+    present: torch.Tensor | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return len(self.inputs) > 0
+
+    def with_present(self, present: torch.Tensor | None) -> ShownPicture:
+        """The same pictures with another ``present``."""
+        return ShownPicture(self.inputs, present)
+
+    def rolled(self) -> ShownPicture:
+        """Each row sees the picture of the row before it."""
+        return ShownPicture(self.inputs.roll(1, 0), self.present)
+
+    def beside(self, x: torch.Tensor) -> torch.Tensor:
+        """Channels to put after those of ``x`` ``(B, C, h, w)``; zeros where no picture is seen."""
+        rows = torch.cat([self.inputs] * (len(x) // len(self.inputs))).to(x.dtype)
+        return rows if self.present is None else rows * self.present.to(x.dtype)[:, None, None, None]
+
+
 class EditingModel(BaseModel):
     """A base whose UNet takes a picture's channels after those of the noise: ``in_channels`` is twice the base's."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the noise, half of the UNet's input."""
+        side = int(self.unet.config.sample_size)
+        return self.channels, side, side
+
+    def predict(
+        self, x: torch.Tensor, t: torch.Tensor, conditions: Conditions, references: ShownPicture | None = None
+    ) -> torch.Tensor:
+        """The UNet's prediction beside a picture; without one, beside zeros."""
+        beside = references.beside(x) if references else torch.zeros_like(x)
+        out = self.unet(torch.cat([x, beside], 1), t, conditions.hidden_states, return_dict=False)[0]
+        return out[:, : x.shape[1]]
+
+    def encode_references(self, x_start: torch.Tensor, conditions: Conditions, k: int) -> ShownPicture:
+        """What the UNet sees of one picture a row.
+
+        Raises:
+            ValueError: more than one.
+        """
+        if k != 1:
+            raise ValueError(f"k: {k}, expected 1: an editor looks at one picture")
+        return ShownPicture(self.condition(x_start))
 
     @property
     def codec(self) -> Codec:
@@ -85,16 +144,14 @@ class EditingSet:
 
     Attributes:
         before, after: the pairs' pictures.
-        texts: hidden states of the distinct instructions, ``(m, L, D)``.
+        texts: conditions of the empty text, row 0, and of the distinct instructions.
         text_of: the instruction of each pair, as a row of ``texts``, ``(n,)``.
-        empty: hidden states of the empty text, ``(1, L, D)``.
     """
 
     before: torch.Tensor
     after: torch.Tensor
-    texts: torch.Tensor
+    texts: Conditions
     text_of: torch.Tensor
-    empty: torch.Tensor
 
 
 def editing_set(
@@ -109,9 +166,9 @@ def editing_set(
         ])
         for pictures in (before, after)
     ]  # fmt: skip
-    texts = torch.cat([model.encode_text(distinct[i : i + at_once]) for i in range(0, len(distinct), at_once)])
-    text_of = torch.tensor([distinct.index(i) for i in instructions])
-    return EditingSet(model.condition(coded[0]), coded[1], texts, text_of, model.encode_text([""]))
+    told = [model.encode(distinct[i : i + at_once]) for i in range(0, len(distinct), at_once)]
+    text_of = torch.tensor([1 + distinct.index(i) for i in instructions])
+    return EditingSet(model.condition(coded[0]), coded[1], Conditions.join([model.encode([""]), *told]), text_of)
 
 
 def train_instruct_pix2pix(
@@ -126,22 +183,20 @@ def train_instruct_pix2pix(
             the same.
     """
     unet, device = model.unet, model.unet.device
-    total = model.scheduler.config.num_train_timesteps
 
     def loss(step: int) -> dict[str, torch.Tensor]:
         rng = torch_generator(settings.seed, settings.name, "batch", step)
         rows = torch.randint(len(data.after), (batch_size,), generator=rng)
         u = torch.rand(batch_size, generator=rng)
-        no_text = ((u < drop) | ((u >= 2 * drop) & (u < 3 * drop))).to(device)
+        no_text = (u < drop) | ((u >= 2 * drop) & (u < 3 * drop))
         shown = (~((u >= drop) & (u < 3 * drop))).to(device)
-        timesteps = torch.randint(total, (batch_size,), generator=rng).to(device)
+        timesteps = model.schedule.random_times(batch_size, rng).to(device)
         x_start = data.after[rows]
         noise = torch.randn(x_start.shape, generator=rng).to(device)
-        picture = data.before[rows] * shown[:, None, None, None]
-        text = torch.where(no_text[:, None, None], data.empty, data.texts[data.text_of[rows]])
+        picture = ShownPicture(data.before[rows], shown)
+        text = data.texts[data.text_of[rows].masked_fill(no_text, 0)]
         value = denoising_loss(
-            lambda x, t: unet(torch.cat([x, picture], 1), t, text, return_dict=False)[0],
-            model.scheduler, x_start, noise, timesteps,
+            lambda x, t: model.predict(x, t, text, picture), model.schedule, x_start, noise, timesteps
         ).mean()  # fmt: skip
         return {"loss": value}
 
@@ -185,36 +240,25 @@ def load_instruct_pix2pix(folder: str) -> EditingModel:
     return EditingModel(**vars(load_base(folder, "--model")))
 
 
-@torch.no_grad()
 def edit(
     model: EditingModel, pictures: torch.Tensor, instructions: Sequence[str], generators: Sequence[torch.Generator],
     settings: InstructPix2Pix, sampling: Sampling, compute: Compute,
 ) -> torch.Tensor:  # fmt: skip
-    """Edited pictures ``(n, C, h, w)`` under two guidance weights (section 3.2.1, Eq. 3).
+    """Edited pictures ``(n, C, h, w)`` under two guidance weights at all steps (section 3.2.1, Eq. 3).
 
-    ``e(0, 0) + s_I (e(picture, 0) - e(0, 0)) + s_T (e(picture, text) - e(picture, 0))``
+    ``e(0, 0) + s_I (e(picture, 0) - e(0, 0)) + s_T (e(picture, text) - e(picture, 0))``, as
+    ``suti.models.drawing.sample`` weighs references and text.
 
     Args:
-        pictures: conditions of the UNet, ``(n, C, h, w)``.
+        pictures: what the UNet sees of them, ``(n, C, h, w)`` (``EditingModel.condition``).
         instructions: n texts.
     """
-    n, dtype = len(instructions), model.unet.dtype
-    empty = model.encode_text([""]).expand(n, -1, -1)
-    text = torch.cat([empty, empty, model.encode_text(list(instructions))]).to(dtype)
-    shown = torch.cat([torch.zeros_like(pictures), pictures, pictures]).to(dtype)
-
-    def denoiser(x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        seen = torch.cat([torch.cat([x.to(dtype)] * 3), shown], 1)
-        neither, picture, both = model.unet(seen, torch.cat([timesteps] * 3), text, return_dict=False)[0].chunk(3)
-        guided = neither + settings.image_guidance_scale * (picture - neither)
-        return guided + settings.guidance_scale * (both - picture)
-
-    thresholding = sampling.dynamic_thresholding
-    scheduler = sampling_scheduler(model.scheduler, pixel=model.vae is None, dynamic_thresholding=thresholding)
+    weighed = replace(
+        sampling, guidance_scale=settings.guidance_scale, demonstration_guidance_scale=settings.image_guidance_scale,
+        guidance_stop=1.0,
+    )  # fmt: skip
     with autocast(compute, model.device):
-        return sample_ddpm(
-            denoiser, scheduler, tuple(pictures.shape), generators, sampling.num_inference_steps, model.device
-        )
+        return sample(model, instructions, ShownPicture(pictures), generators, weighed)
 
 
 def draw_instruct_pix2pix(
@@ -230,16 +274,14 @@ def draw_instruct_pix2pix(
         base: an editor (``load_instruct_pix2pix``).
     """
 
-    def together(asked: Sequence[Asked]) -> np.ndarray:
-        shown = [edited(subject, a.image_index)[0] for a in asked]
-        pictures = base.condition(training_set(base, shown, [""]).x_start)
-        said = [instruction_of(a.prompt, subject.class_name) for a in asked]
-        generators = [
-            torch_generator(seed, "generation", subject.subject_id, a.prompt_id, a.image_index) for a in asked
-        ]
-        return to_images(base, edit(base, pictures, said, generators, settings, sampling, compute))
+    def draw_requests(requests: Sequence[Request]) -> np.ndarray:
+        demonstrations = [demonstration_of(subject, request.image_index)[0] for request in requests]
+        pictures = base.condition(training_set(base, demonstrations, [""]).x_start)
+        instructions = [instruction_of(request.prompt, subject.class_name) for request in requests]
+        noise = noise_of(seed, subject, requests)
+        return to_images(base, edit(base, pictures, instructions, noise, settings, sampling, compute))
 
-    return draw_in_turn(subject, sampling, together)
+    return draw_in_turn(subject, sampling, draw_requests, AT_ONCE)
 
 
 METHODS = {"instruct-pix2pix": Method(InstructPix2Pix, draw_instruct_pix2pix, load_instruct_pix2pix)}

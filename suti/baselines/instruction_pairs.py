@@ -14,8 +14,9 @@ import pandas as pd
 
 from suti.baselines.prompt_to_prompt import draw_pairs
 from suti.compute import autocast
-from suti.config.schema import Compute, Skill
-from suti.generation.draw import Sampling
+from suti.config.schema import Compute
+from suti.config.values import Skill
+from suti.diffusion.settings import Sampling
 from suti.language.instructions import Edit, edits
 from suti.language.lexicon import Lexicon
 from suti.language.schema import Description
@@ -27,7 +28,7 @@ SHARES = (0.1, 0.9)  # of the steps with shared attention, uniform (section 3.1)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Pair:
     """One pair to draw: draw number ``draw`` of edit number ``edit``, and the share of steps that share attention."""
 
     pair_id: str
@@ -36,9 +37,9 @@ class Wanted:
     share: float
 
 
-def wanted_pairs(
+def plan_pairs(
     subjects: pd.DataFrame, skills: dict[Skill, float], count: int, draws: int, lexicon: Lexicon, seed: int
-) -> list[Wanted]:
+) -> list[Pair]:
     """``draws`` pairs of each of ``count`` edits, which are dealt to the subjects in turn.
 
     Args:
@@ -49,10 +50,10 @@ def wanted_pairs(
     """
     if subjects.empty:
         raise ValueError("table 'subjects': no subjects, so no captions to edit; look at mining/report.json for why")
-    people = subjects.sort_values("subject_id")
-    each = -(-count // len(people))
+    rows = subjects.sort_values("subject_id")
+    each = -(-count // len(rows))
     found = []
-    for row in people.itertuples():
+    for row in rows.itertuples():
         subject = Description(row.description, row.class_name)
         key = (seed, "instructions", row.subject_id)
         found += [(number, row.subject_id, e) for number, e in enumerate(edits(subject, skills, each, lexicon, *key))]
@@ -62,12 +63,12 @@ def wanted_pairs(
     for number, subject_id, edit in found[:count]:
         edit_id = f"{subject_id}-{number}"
         rng = generator(seed, "instruction-pairs", edit_id)
-        result += [Wanted(f"{edit_id}-{d}", edit_id, edit, float(rng.uniform(*SHARES))) for d in range(draws)]
+        result += [Pair(f"{edit_id}-{d}", edit_id, edit, float(rng.uniform(*SHARES))) for d in range(draws)]
     return result
 
 
-def draw_wanted(
-    base: BaseModel, pairs: Sequence[Wanted], sampling: Sampling, compute: Compute, seed: int
+def draw_pictures(
+    base: BaseModel, pairs: Sequence[Pair], sampling: Sampling, compute: Compute, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The pictures of pairs, uint8 ``(n, H, W, 3)`` before and after.
 
@@ -77,27 +78,28 @@ def draw_wanted(
     generators = [tuple(torch_generator(seed, "instruction-pairs", p.pair_id) for _ in range(2)) for p in pairs]
     with autocast(compute, base.device):
         return draw_pairs(
-            base, [p.edit.source for p in pairs], [p.edit.target for p in pairs], generators,
-            sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
+            base, [p.edit.source for p in pairs], [p.edit.target for p in pairs], generators, sampling,
             cross_share=0.0, self_share=[p.share for p in pairs], unconditional=True,
         )  # fmt: skip
 
 
 def score(
-    pairs: Sequence[Wanted], before: np.ndarray, after: np.ndarray, clip: TextImageEncoder
+    pairs: Sequence[Pair], before: np.ndarray, after: np.ndarray, clip: TextImageEncoder
 ) -> Iterator[dict[str, object]]:
     """Rows of table 'instruction_pairs': the CLIP similarities by which pairs are filtered (section 3.1)."""
-    shown = [clip.embed(list(pictures)) for pictures in (before, after)]
-    said = [clip.embed_text([getattr(pair.edit, side) for pair in pairs]) for side in ("source", "target")]
-    picture_change, text_change = shown[1] - shown[0], said[1] - said[0]
+    pictures = [clip.embed(list(pictures)) for pictures in (before, after)]
+    texts = [clip.embed_text([getattr(pair.edit, side) for pair in pairs]) for side in ("source", "target")]
+    picture_change, text_change = pictures[1] - pictures[0], texts[1] - texts[0]
     lengths = np.linalg.norm(picture_change, axis=1) * np.linalg.norm(text_change, axis=1)
     direction = (picture_change * text_change).sum(1) / np.maximum(lengths, 1e-12)  # equal pictures: 0
     for row, pair in enumerate(pairs):
         yield {
             "pair_id": pair.pair_id, "edit_id": pair.edit_id, "source": pair.edit.source,
             "instruction": pair.edit.instruction, "target": pair.edit.target, "skill": pair.edit.skill,
-            "share": pair.share, "clip_source": float(shown[0][row] @ said[0][row]),
-            "clip_target": float(shown[1][row] @ said[1][row]), "clip_image": float(shown[0][row] @ shown[1][row]),
+            "share": pair.share,
+            "clip_source": float(pictures[0][row] @ texts[0][row]),
+            "clip_target": float(pictures[1][row] @ texts[1][row]),
+            "clip_image": float(pictures[0][row] @ pictures[1][row]),
             "clip_direction": float(direction[row]),
         }  # fmt: skip
 

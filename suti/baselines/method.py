@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from suti.config.schema import Compute
-    from suti.generation.draw import BenchmarkSubject, Drawn, Sampling
+    from suti.diffusion.settings import Sampling
+    from suti.generation.draw import BenchmarkSubject, Drawn
     from suti.models.base import BaseModel
 
 

@@ -16,16 +16,29 @@ import numpy as np
 import torch
 
 from suti.baselines.method import Method
-from suti.baselines.prompt_to_prompt import to_images
-from suti.baselines.taking_turns import Asked, draw_in_turn, edited
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.ddim import ddim_inverse_step, ddim_step, ddim_timesteps
 from suti.diffusion.sampling import guide
-from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, clocks, kept_bytes, prepared, training_set
+from suti.diffusion.settings import Sampling
+from suti.experts.fine_tuning import training_set
+from suti.generation.draw import (
+    BenchmarkSubject,
+    Drawn,
+    Request,
+    clocks,
+    demonstration_of,
+    draw_in_turn,
+    kept_bytes,
+    prepared,
+)
 from suti.models.attention_control import AttentionControl, controlled_attention
 from suti.models.base import BaseModel
+from suti.models.conditions import Conditions
+from suti.models.drawing import to_images
 from suti.models.word_alignment import align
+
+AT_ONCE = 16  # pictures of a batch: each is drawn beside its demonstration, twice
 
 
 @dataclass(frozen=True)
@@ -63,25 +76,25 @@ class Inverted:
     Attributes:
         noise: ``(n, C, h, w)``, the trajectory's last latents, x_T.
         nulls: ``(steps, n, L, D)``, the null embedding of every step, from the noisiest.
-        text: ``(n, L, D)``, the captions' hidden states; they follow from the captions and are not kept.
+        text: the captions' conditions, n rows; they follow from the captions and are not kept.
         captions: n texts.
     """
 
     noise: torch.Tensor
     nulls: torch.Tensor
-    text: torch.Tensor
+    text: Conditions
     captions: tuple[str, ...]
 
 
 @torch.no_grad()
 def ddim_invert(
-    base: BaseModel, x_start: torch.Tensor, text: torch.Tensor, num_inference_steps: int, compute: Compute
+    base: BaseModel, x_start: torch.Tensor, text: Conditions, num_inference_steps: int, compute: Compute
 ) -> list[torch.Tensor]:
     """Trajectory from noise to ``x_start`` by DDIM inversion without guidance: x at each of ``ddim_timesteps``.
 
     Args:
         x_start: ``(n, C, h, w)``.
-        text: ``(n, L, D)``.
+        text: conditions of n captions.
     """
     timesteps = ddim_timesteps(base.scheduler, num_inference_steps)
     trajectory = [x_start.float()]
@@ -92,7 +105,7 @@ def ddim_invert(
 
 
 def tune_null_text(
-    base: BaseModel, trajectory: Sequence[torch.Tensor], text: torch.Tensor, settings: NullText, compute: Compute
+    base: BaseModel, trajectory: Sequence[torch.Tensor], text: Conditions, settings: NullText, compute: Compute
 ) -> torch.Tensor:
     """Null embeddings ``(steps, n, L, D)`` under which guided DDIM follows a trajectory (section 3.2, Eq. 3).
 
@@ -101,10 +114,11 @@ def tune_null_text(
     """
     steps = settings.num_inference_steps
     timesteps = ddim_timesteps(base.scheduler, steps)
-    null = base.encode_text([""]).expand(len(text), -1, -1).clone()
+    empty = base.encode([""]).expand(len(text))
+    null = empty.hidden_states.clone()
     x, nulls = trajectory[0], []
     for number, (timestep, to) in enumerate(pairwise(timesteps)):
-        wanted = trajectory[number + 1]
+        pivot = trajectory[number + 1]
         with torch.no_grad():
             conditional = _predict(base, x, timestep, text, compute).float()
         trained = null.clone().requires_grad_(True)
@@ -114,10 +128,10 @@ def tune_null_text(
         following = x
         for tried in range(settings.inner_steps + 1):
             with torch.set_grad_enabled(tried < settings.inner_steps):
-                unconditional = _predict(base, x, timestep, trained, compute).float()
+                unconditional = _predict(base, x, timestep, empty.replace(hidden_states=trained), compute).float()
                 guided = guide(conditional, unconditional, settings.guidance_scale)
-                reached = ddim_step(base.scheduler, guided, x, timestep, to, clip=base.vae is None)
-                losses = (reached - wanted).square().flatten(1).mean(1)
+                reached = ddim_step(base.scheduler, guided, x, timestep, to, clip=base.codec.bounded)
+                losses = (reached - pivot).square().flatten(1).mean(1)
             # A row keeps the best embedding that it had, and takes no further part once that is near enough.
             better = (losses.detach() < best) & ~done
             null = torch.where(better[:, None, None], trained.detach(), null)
@@ -140,9 +154,9 @@ def invert(
     """Invert demonstrations under their captions and tune their null embeddings."""
     captions = tuple(text for _, text in demonstrations)
     data = training_set(base, [picture for picture, _ in demonstrations], captions)
-    trajectory = ddim_invert(base, data.x_start, data.text, settings.num_inference_steps, compute)
-    nulls = tune_null_text(base, trajectory, data.text, settings, compute)
-    return Inverted(trajectory[0], nulls, data.text, captions)
+    trajectory = ddim_invert(base, data.x_start, data.conditions, settings.num_inference_steps, compute)
+    nulls = tune_null_text(base, trajectory, data.conditions, settings, compute)
+    return Inverted(trajectory[0], nulls, data.conditions, captions)
 
 
 @torch.no_grad()
@@ -160,7 +174,7 @@ def edit(
     """
     n = len(inverted.captions)
     places = [*range(n), *chosen]  # of every row: the demonstration that it is, or edits
-    text = torch.cat([inverted.text, base.encode_text(list(prompts))])
+    text = Conditions.join([inverted.text, base.encode(list(prompts))])
     alignments = [align(base.tokenizer, inverted.captions[c], p) for c, p in zip(chosen, prompts, strict=True)]
     first = len(places)  # of the conditional rows
     control = AttentionControl(
@@ -172,10 +186,11 @@ def edit(
     with controlled_attention(base.unet, control):
         for number, (timestep, to) in enumerate(pairwise(timesteps)):
             control.at(number, settings.num_inference_steps)
-            texts = torch.cat([inverted.nulls[number][places], text])
+            null = text.replace(hidden_states=inverted.nulls[number][places])
+            texts = Conditions.join([null, text])
             unconditional, conditional = _predict(base, torch.cat([x, x]), timestep, texts, compute).float().chunk(2)
             guided = guide(conditional, unconditional, settings.guidance_scale)
-            x = ddim_step(base.scheduler, guided, x, timestep, to, clip=base.vae is None)
+            x = ddim_step(base.scheduler, guided, x, timestep, to, clip=base.codec.bounded)
     return x[:n], x[n:]
 
 
@@ -191,29 +206,30 @@ def draw_null_text(
     del seed
     start = clocks()
     count = max(1, min(sampling.images_per_prompt, len(subject.demonstrations)))
-    inverted = invert(base, [edited(subject, i) for i in range(count)], settings, compute)
+    inverted = invert(base, [demonstration_of(subject, i) for i in range(count)], settings, compute)
     seconds = clocks() - start
 
-    def drawn_together(asked: Sequence[Asked]) -> np.ndarray:
-        chosen = [a.image_index % count for a in asked]
+    def draw_requests(requests: Sequence[Request]) -> np.ndarray:
+        chosen = [request.image_index % count for request in requests]
         used = sorted(set(chosen))
         part = replace(
             inverted, noise=inverted.noise[used], nulls=inverted.nulls[:, used], text=inverted.text[used],
             captions=tuple(inverted.captions[u] for u in used),
         )  # fmt: skip
-        _, edits = edit(base, part, [used.index(c) for c in chosen], [a.prompt for a in asked], settings, compute)
+        _, edits = edit(
+            base, part, [used.index(c) for c in chosen], [request.prompt for request in requests], settings, compute
+        )
         return to_images(base, edits)
 
-    drawn = draw_in_turn(subject, sampling, drawn_together)
+    drawn = draw_in_turn(subject, sampling, draw_requests, AT_ONCE)
     drawn = replace(drawn, stored_bytes=kept_bytes([inverted.noise, inverted.nulls]))
     return prepared(drawn, "optimisation_seconds", seconds)
 
 
-def _predict(base: BaseModel, x: torch.Tensor, timestep: int, text: torch.Tensor, compute: Compute) -> torch.Tensor:
-    dtype = base.unet.dtype
+def _predict(base: BaseModel, x: torch.Tensor, timestep: int, text: Conditions, compute: Compute) -> torch.Tensor:
     timesteps = torch.full((len(x),), timestep, device=x.device)
     with autocast(compute, base.device):
-        return base.unet(x.to(dtype), timesteps, text.to(dtype), return_dict=False)[0]
+        return base.predict(x.to(base.dtype), timesteps, text.to(base.dtype))
 
 
 METHODS = {"null-text": Method(NullText, draw_null_text)}

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from suti.baselines.method import Method
 from suti.config.schema import Compute
-from suti.generation.draw import BenchmarkSubject, Drawn, Sampling, draw_suti
+from suti.diffusion.settings import Sampling
+from suti.generation.draw import BenchmarkSubject, Drawn, draw_suti
 from suti.models.base import BaseModel
 from suti.models.pipeline import SuTIPipeline, load_apprentice
 
@@ -39,8 +40,7 @@ def draw_re_imagen(
     Args:
         base: its ``unet`` is an apprentice.
     """
-    pipeline = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
-    return draw_suti(pipeline, subject, settings.demonstrations, sampling, compute, seed)
+    return draw_suti(SuTIPipeline.of(base), subject, settings.demonstrations, sampling, compute, seed)
 
 
 METHODS = {"re-imagen": Method(ReImagen, draw_re_imagen, load_apprentice)}

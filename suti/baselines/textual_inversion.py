@@ -15,18 +15,17 @@ from suti.baselines.method import Method
 from suti.compute import autocast
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
+from suti.diffusion.settings import Sampling
+from suti.experts.fine_tuning import training_set
 from suti.generation.draw import (
     BenchmarkSubject,
     Drawn,
-    Sampling,
     clocks,
     draw_subject,
     kept_bytes,
     prepared,
-    training_set,
 )
-from suti.models.base import BaseModel, encode_text
-from suti.models.demonstration_attention import Demonstrations
+from suti.models.base import BaseModel
 from suti.seeds import Key, torch_generator
 
 # Neutral contexts of the new word, in the manner of the paper's appendix.
@@ -119,18 +118,17 @@ def train_word(
     x_start = training_set(base, pictures, [""] * len(pictures)).x_start
     new.vectors.requires_grad_(True)
     optimizer = torch.optim.AdamW([new.vectors], lr=settings.learning_rate)
-    rng, total = torch_generator(*key), base.scheduler.config.num_train_timesteps
+    rng, taught = torch_generator(*key), replace(base, tokenizer=new.tokenizer)
     for step in range(settings.steps):
         pick = torch.randint(len(x_start), (settings.batch_size,), generator=rng)
         texts = [TEMPLATES[i].format(new.word) for i in torch.randint(len(TEMPLATES), (len(pick),), generator=rng)]
         noise = torch.randn(x_start[pick].shape, generator=rng).to(base.device)
-        timesteps = torch.randint(total, (len(pick),), generator=rng).to(base.device)
+        timesteps = base.schedule.random_times(len(pick), rng).to(base.device)
         with autocast(compute, base.device):
             with new.known():
-                text = encode_text(base.text_encoder, new.tokenizer, texts)
+                conditions = taught.encode_with_gradients(texts).to(base.dtype)
             loss = denoising_loss(
-                lambda x, t, text=text: base.unet(x, t, text.to(base.unet.dtype), return_dict=False)[0],
-                base.scheduler, x_start[pick], noise, timesteps,
+                lambda x, t, c=conditions: base.predict(x, t, c), base.schedule, x_start[pick], noise, timesteps
             ).mean()  # fmt: skip
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -161,7 +159,7 @@ def draw_textual_inversion(
     prompts = [with_word(p, subject.class_name, new.word) for _, p in subject.prompts]
     with new.known():
         taught = replace(base, tokenizer=new.tokenizer)
-        drawn = draw_subject(taught, subject, Demonstrations(), prompts, sampling, compute, seed)
+        drawn = draw_subject(taught, subject, None, prompts, sampling, compute, seed)
     return prepared(replace(drawn, stored_bytes=kept_bytes([new.vectors])), "optimisation_seconds", seconds)
 
 

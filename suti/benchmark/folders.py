@@ -20,6 +20,7 @@ from suti.benchmark.dreambench import dataset_folder
 from suti.benchmark.lists import Prompt
 from suti.benchmark.photos import pictures_in
 from suti.io.images import SUFFIXES
+from suti.io.shard_index import Member
 
 DEPTH = (
     4  # folders that are searched for generated pictures: one more than the layouts have, to name what lies too deep
@@ -35,7 +36,7 @@ class Picture:
     prompt_id: str
     prompt: str
     image_index: int
-    path: Path
+    path: Path | Member
 
 
 def find_references(folder: Path, subjects: Iterable[str] | None = None) -> dict[str, list[Path]]:
@@ -59,12 +60,12 @@ def find_references(folder: Path, subjects: Iterable[str] | None = None) -> dict
         if not found:
             raise FileNotFoundError(f"--references: {folder} has no folders of pictures, e.g. {folder}/backpack/00.jpg")
         return found
-    wanted = list(dict.fromkeys(subjects))
-    found = {subject: pictures_in(folder / subject) for subject in wanted}
+    names = list(dict.fromkeys(subjects))
+    found = {subject: pictures_in(folder / subject) for subject in names}
     lacking = [subject for subject, files in found.items() if not files]
     if lacking:
         raise FileNotFoundError(
-            f"--references: {len(lacking)} of {len(wanted)} subjects have no pictures in {folder}: "
+            f"--references: {len(lacking)} of {len(names)} subjects have no pictures in {folder}: "
             f"{', '.join(lacking[:NAMED])}; expected {folder / lacking[0]}/*.jpg"
         )
     return found
@@ -145,15 +146,15 @@ def _complete(
             f"{folder}: no picture of any prompt; expected e.g. "
             f"{folder}/{next(iter(by_prompt.values())).subject}/0/0.png for the first prompt of that subject"
         )
-    wanted = images if images is not None else max(counts.values())
-    wrong = [key for key, count in counts.items() if count != wanted]
+    expected = images if images is not None else max(counts.values())
+    wrong = [key for key, count in counts.items() if count != expected]
     if wrong and not partial:
         few = "; ".join(
             f"{subject}/{number} ({by_prompt[subject, number].text[:40]!r}) has {counts[subject, number]}"
             for subject, number in wrong[:NAMED]
         )
         raise FileNotFoundError(
-            f"{folder}: {len(wrong)} of {len(counts)} prompts do not have {wanted} pictures: {few}. Draw what is "
+            f"{folder}: {len(wrong)} of {len(counts)} prompts do not have {expected} pictures: {few}. Draw what is "
             "missing, say how many with --images, or score what is there with --partial"
         )
 

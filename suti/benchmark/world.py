@@ -49,13 +49,13 @@ def skill(prompt: str) -> str:
     attribute_editing.
     """
     truth = parse(prompt)
-    asked = {
+    requests = {
         "accessorization": truth.accessory is not None,
         "art_style": truth.style is not None,
         "attribute_editing": truth.recolour is not None or truth.effect is not None,
         "recontextualization": truth.background is not None,
     }
-    names = [name for name, said in asked.items() if said]
+    names = [name for name, found in requests.items() if found]
     return names[0] if len(names) == 1 else ("compositional" if names else "recontextualization")
 
 
@@ -91,13 +91,13 @@ def compositional_prompts(subjects: Sequence[Subject], depths: Sequence[int] = (
             "recolour": str(rng.choice(colours)),
         }
         for depth in depths:
-            asked = dict(list(chain.items())[:depth])
+            parts = dict(list(chain.items())[:depth])
             rows.append(
                 {
                     "subject_id": subject.subject_id,
                     "class_name": subject.class_name,
                     "prompt_id": f"c{depth}",
-                    "prompt": phrase(subject.class_name, **asked),
+                    "prompt": phrase(subject.class_name, **parts),
                     "skill": "compositional",
                 }
             )

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from suti.cli.config import read
+from suti.diffusion.settings import Sampling
 from suti.generation import studio
 from suti.io.addresses import is_loopback
 
@@ -95,11 +96,7 @@ def run(options: argparse.Namespace) -> int:
         )
         defaults = Defaults(
             model=str(folder),
-            guidance_scale=config.evaluation.guidance_scale,
-            demonstration_guidance_scale=config.evaluation.demonstration_guidance_scale,
-            num_inference_steps=config.evaluation.num_inference_steps,
-            dynamic_thresholding=config.evaluation.dynamic_thresholding,
-            guidance_stop=config.evaluation.guidance_stop,
+            sampling=Sampling.of(config.evaluation),
             seed=config.seed,
             max_pixels=config.pages.max_pixels,
         )

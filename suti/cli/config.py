@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from suti.cli import code
 from suti.config import document
 from suti.config.load import ConfigError, load_config, lookup
 from suti.config.schema import Config
@@ -23,8 +24,8 @@ examples:
   suti config --show experts.steps                      one value
   suti config --show --configfile configs/mini.yaml     with an overlay
   suti config --show filtering.grid --configfile configs/sd15.yaml my.yaml
-  suti config --write           write config.yaml, resources/config.schema.json and docs/configuration.md
-  suti config --check           exit 1 if one of these differs from suti/config/schema.py
+  suti config --write           write config.yaml, resources/config.schema.json, docs/configuration.md, docs/code.md
+  suti config --check           exit 1 if one of these differs from what it is made of
 """
 
 
@@ -77,10 +78,11 @@ def read(files: list[str]) -> Config:
 def _generated(root: Path, write: bool) -> int:
     if not (root / "pyproject.toml").is_file():
         raise ConfigError([f"{root.resolve()}: no pyproject.toml; run in the project's root, or name it with --root"])
-    files = document.write(root) if write else document.drifted(root)
+    texts = document.documents() | {code.PAGE: code.page(root)}
+    files = document.write(root, texts) if write else document.drifted(root, texts)
     if write:
-        print("\n".join(f"wrote {path}" for path in files) or "nothing to write: all files are as the models say")
+        print("\n".join(f"wrote {path}" for path in files) or "nothing to write: all files are as the code says")
         return 0
     for path in files:
-        print(f"{path}: differs from suti/config/schema.py; run `suti config --write`", file=sys.stderr)
+        print(f"{path}: differs from the code; run `suti config --write`", file=sys.stderr)
     return 1 if files else 0

@@ -62,7 +62,7 @@ examples:
 A protocol of your own is a YAML file:
     name: mine
     encoders: {dino: transformers:facebook/dino-vits16}
-    references: other            # all, one, or other: all but the one that the system was shown
+    references: other            # all, one, or other: all but the one that the system saw
     chosen: {backpack: 02.jpg}   # which is the one; else the first by name
 
 docs/evaluation.md says why published numbers differ.
@@ -143,8 +143,8 @@ def run(options: argparse.Namespace) -> int:
         with atomic_path(options.scores) as part:
             pd.concat(tables).to_csv(part, index=False)
     show(protocols, reports)
-    asked = result["provenance"]["prompts"]
-    print(f"{len(pictures)} pictures, {asked} prompts, {len(references)} subjects; {options.out}")
+    count = result["provenance"]["prompts"]
+    print(f"{len(pictures)} pictures, {count} prompts, {len(references)} subjects; {options.out}")
     if embeddings.bad:
         warn(f"{len(embeddings.bad)} pictures could not be read and are left out; left_out in {options.out} names them")
     return 0

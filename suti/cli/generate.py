@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from suti.cli.config import read
 from suti.config.schema import Config
+from suti.diffusion.settings import Sampling
 from suti.generation import studio
 from suti.io.alt_text import words_of_name
 from suti.io.images import FORMATS, SUFFIXES, BadImage, read_image
@@ -133,15 +134,18 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.caption:
         demonstrations = _captioned(files, demonstrations, config)
+    asked = {
+        name: value
+        for name, value in (
+            ("guidance_scale", options.guidance_scale),
+            ("demonstration_guidance_scale", options.demonstration_guidance_scale),
+            ("num_inference_steps", options.steps),
+        )
+        if value is not None
+    }
     wish = studio.Wish(
         prompt="",
-        guidance_scale=_first(options.guidance_scale, config.evaluation.guidance_scale),
-        demonstration_guidance_scale=_first(
-            options.demonstration_guidance_scale, config.evaluation.demonstration_guidance_scale
-        ),
-        num_inference_steps=options.steps or config.evaluation.num_inference_steps,
-        dynamic_thresholding=config.evaluation.dynamic_thresholding,
-        guidance_stop=config.evaluation.guidance_stop,
+        sampling=replace(Sampling.of(config.evaluation), **asked),
         seed=config.seed if options.seed is None else options.seed,
         upscale=options.upscale,
     )
@@ -149,7 +153,7 @@ def run(options: argparse.Namespace) -> int:
     stages = config.models.super_resolution if options.upscale else []
     models = studio.Studio(pipeline, studio.load_upscaler(stages, config.compute, pipeline))
     rows: list[list[Image.Image]] = []
-    steps = len(options.prompt) * options.images * wish.num_inference_steps
+    steps = len(options.prompt) * options.images * wish.sampling.num_inference_steps
     with tqdm(total=steps, desc="drawing", unit="step", disable=None, leave=False) as bar:  # None: terminals only
 
         def drawing(step: int) -> None:
@@ -167,7 +171,7 @@ def run(options: argparse.Namespace) -> int:
         "model": str(folder),
         "prompts": options.prompt,
         "texts": [text for _, text in demonstrations],
-        **wish.sampling(),
+        **wish.record(),
         "seed": wish.seed,
         "super_resolution": models.enlarged_by(wish),
     }
@@ -176,10 +180,6 @@ def run(options: argparse.Namespace) -> int:
     studio.save_png(options.out, whole, settings)
     print(f"{options.out.resolve()}: {len(pictures)} of {pictures[0].width} x {pictures[0].height} pixels")
     return 0
-
-
-def _first(option: float | None, setting: float | None) -> float | None:
-    return setting if option is None else option
 
 
 def read_demonstrations(

@@ -50,26 +50,22 @@ def modeline(file: str | Path) -> str:
 
 
 def documents() -> dict[Path, str]:
-    """Text of every generated file, by its path relative to the project's root."""
+    """Text of every file that is made of the models, by its path relative to the project's root."""
     return {CONFIG: config_yaml(), SCHEMA: json_schema(), REFERENCE: reference()}
 
 
-def write(root: Path) -> list[Path]:
-    """Write the generated files below ``root``; returns those that changed."""
-    changed = drifted(root)
+def write(root: Path, texts: Mapping[Path, str]) -> list[Path]:
+    """Write generated files below ``root``; returns those that changed."""
+    changed = drifted(root, texts)
     for path in changed:
-        write_text(root / path, documents()[path])
+        write_text(root / path, texts[path])
     return changed
 
 
-def drifted(root: Path) -> list[Path]:
-    """Generated files below ``root`` that are missing or differ from what the models say."""
-    result = []
-    for path, text in documents().items():
-        file = root / path
-        if not file.is_file() or file.read_text(encoding="utf-8") != text:
-            result.append(path)
-    return result
+def drifted(root: Path, texts: Mapping[Path, str]) -> list[Path]:
+    """Generated files below ``root`` that are missing or differ from their text."""
+    files = {path: root / path for path in texts}
+    return [p for p, file in files.items() if not file.is_file() or file.read_text(encoding="utf-8") != texts[p]]
 
 
 def config_yaml() -> str:

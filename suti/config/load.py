@@ -51,13 +51,18 @@ def validate_config(settings: Mapping[str, Any], files: Iterable[str | Path] = (
     Raises:
         ConfigError: keys or values are wrong; names all of them.
     """
+    return _validated(settings, places_of(settings, files))
+
+
+def places_of(settings: Mapping[str, Any], files: Iterable[str | Path]) -> Place:
+    """Where each key of an already merged mapping was set, by the files that it came from."""
     places: Place = {}
     for file in files:
         if Path(file).is_file():
             overlay, where = _read(Path(file))
             # Snakemake lists its files in another order than it merges them: a place counts if its value won
             places.update({key: place for key, place in where.items() if _at(overlay, key) == _at(settings, key)})
-    return _validated(settings, places)
+    return places
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,21 +167,21 @@ def _sentence(error: dict[str, Any], places: Place) -> str:
     key = ".".join(str(part) for part in location)
     message = str(error["msg"])
     if error["type"] == "extra_forbidden" or "[key]" in error["loc"]:
-        return _place(key, places) + _unknown(key)
+        return located(key, places) + _unknown(key)
     if error["type"] == "value_error":
         text = message.removeprefix("Value error, ")
         own = [
             f"{name}.{text}" for name in (key, key.rpartition(".")[0]) if f"{name}.{text.split(':')[0]}" in known_keys()
         ]
         if own:  # a check of a section, or of a field that names itself
-            return _place(own[0].split(":")[0], places) + own[0]
-        return _place(key or text.split(":")[0], places) + (f"{key}: {text}" if key else text)
+            return located(own[0].split(":")[0], places) + own[0]
+        return located(key or text.split(":")[0], places) + (f"{key}: {text}" if key else text)
     if error["type"] == "missing":
-        return f"{_place(key, places)}{key}: missing; add it"
+        return f"{located(key, places)}{key}: missing; add it"
     wanted = message.removeprefix("Input should be ").removeprefix("Value should be ")
     if error["type"] in {"model_type", "model_attributes_type"}:
         wanted = "settings below this key; remove the line to keep the defaults"
-    return f"{_place(key, places)}{key}: {_short(error['input'])}; expected {wanted}"
+    return f"{located(key, places)}{key}: {_short(error['input'])}; expected {wanted}"
 
 
 def _at(settings: Any, key: str) -> Any:
@@ -185,7 +190,8 @@ def _at(settings: Any, key: str) -> Any:
     return settings
 
 
-def _place(key: str, places: Place) -> str:
+def located(key: str, places: Place) -> str:
+    """'configs/mini.yaml, line 12: ' for the key, or the nearest section around it, that was set; '' for none."""
     while key:
         if key in places:
             return f"{places[key]}: "

@@ -6,7 +6,6 @@ default of the embedded run, `tiny`. Unknown keys are errors.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,19 +24,7 @@ from pydantic import (
 
 from suti.baselines.systems import SYSTEMS, sections
 from suti.config.fields import Fraction, Natural, Positive, Section
-
-
-def parse_lambda(text: str) -> tuple[Literal["none", "absolute", "quantile"], float]:
-    """('none', 0), ('absolute', 0.02) or ('quantile', 0.4) of a lambda as written in the configuration."""
-    if text == "none":
-        return "none", 0.0
-    kind: Literal["absolute", "quantile"] = "quantile" if text.startswith("q") else "absolute"
-    if not re.fullmatch(r"q?\d*\.?\d+", text):  # it becomes part of file names
-        raise ValueError(f"lambda {text!r}: expected none, a number such as 0.02, or a quantile such as q0.4")
-    number = float(text.removeprefix("q"))
-    if kind == "quantile" and not 0 <= number < 1:
-        raise ValueError(f"lambda {text!r}: a quantile lies in [0, 1)")
-    return kind, number
+from suti.config.values import Skill, parse_lambda
 
 
 def _lambda_text(value: Any) -> Any:
@@ -51,7 +38,7 @@ def _lambda_text(value: Any) -> Any:
 
 Lambda = Annotated[str, BeforeValidator(_lambda_text), WithJsonSchema({"type": ["string", "number"]})]
 EncoderSpec = Annotated[str, WithJsonSchema({"type": ["string", "null"]})]
-Skill = Literal["recontextualization", "attribute_editing", "art_style", "accessorization"]
+ScoreName = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]  # it becomes part of file names
 
 
 def _partial(info: ValidationInfo) -> bool:
@@ -79,8 +66,8 @@ class SuperResolutionStage(Section):
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
         """The spec alone where nothing else is set, as people write it."""
-        told = {key: value for key, value in handler(self).items() if value is not None}
-        return told if len(told) > 1 else self.model
+        values = {key: value for key, value in handler(self).items() if value is not None}
+        return values if len(values) > 1 else self.model
 
 
 def _stage_list(value: Any) -> Any:
@@ -208,14 +195,23 @@ class Experts(Section):
 
 
 class Filtering(Section):
-    """G: the samples whose delta-CLIP exceeds lambda (Eq. 6)."""
+    """Scores of the samples, and G: those whose score exceeds lambda (Eq. 6)."""
 
     encoder: str = Field("open_clip:local-dir:resources/models/clip", description="CLIP that scores samples; needs both towers")
+    scores: list[ScoreName] = Field(default_factory=lambda: ["delta_clip"], description="scores that every sample gets, each a function of SCORES in suti/filtering.py: delta_clip (Eq. 6), image_similarity (mean cosine to the demonstrations)")
+    score: ScoreName = Field("delta_clip", description="the score that lambda cuts; a member of scores (paper: delta_clip)")
     grid: list[Lambda] = Field(
         default_factory=lambda: ["none", "q0.4", "q0.8"],
-        description="lambdas of the ablation: none (all samples), a raw cosine such as 0.02, or qX: the X quantile of this run's own deltas",
+        description="lambdas of the ablation: none (all samples), a raw cosine such as 0.02, or qX: the X quantile of this run's own scores",
     )
     default: Lambda = Field("q0.4", description="the lambda of the main results; a member of grid")
+
+    @field_validator("scores")
+    @classmethod
+    def _scores(cls, value: list[str]) -> list[str]:
+        if len(set(value)) != len(value) or not value:
+            raise ValueError(f"scores: {value}, expected at least one score, each once")
+        return value
 
     @field_validator("grid")
     @classmethod
@@ -228,6 +224,8 @@ class Filtering(Section):
     def _default_in_grid(self, info: ValidationInfo) -> Filtering:
         if not _partial(info) and self.default not in self.grid:
             raise ValueError(f"default: {self.default!r} is not in grid {self.grid}; add it there")
+        if not _partial(info) and self.score not in self.scores:
+            raise ValueError(f"score: {self.score!r} is not in scores {self.scores}; add it there")
         return self
 
 

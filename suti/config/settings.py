@@ -1,22 +1,33 @@
 """The settings that a rule passes to its script: a validated part of the configuration.
 
 A rule passes ``--settings`` as a flat JSON object of dotted names, with exactly what the script reads, so that
-Snakemake reruns the rule when one of these changes and for no other setting.
+Snakemake reruns the rule when one of these changes and for no other setting. A setting that was not passed cannot be
+read: a default in its stand would change results behind Snakemake's back.
 """
 
 from __future__ import annotations
 
 import json
+from functools import reduce
 from typing import Any
 
 from suti.config.schema import Config
 
+WITHOUT = "without"
+"""Name in the JSON that lists dotted settings of a passed section which the rule left out of it."""
+
 
 class Settings:
-    """The settings that a rule passed, validated: ``s.seed``, ``s.experts``, ``s["filtering.encoder"]``."""
+    """The settings that a rule passed, validated: ``s.seed``, ``s.experts``, ``s["filtering.encoder"]``.
+
+    A section that is passed in part by hand is filled up with defaults, ``{"experts": {"steps": 2}}``. What ``without``
+    names is not: to read it is an AttributeError.
+    """
 
     def __init__(self, passed: dict[str, Any]) -> None:
         nested: dict[str, Any] = {}
+        passed = dict(passed)
+        left_out = passed.pop(WITHOUT, [])
         for name, value in passed.items():
             node = nested
             *parents, leaf = name.split(".")
@@ -27,6 +38,9 @@ class Settings:
         # model_construct-like leniency is not wanted: a partial configuration is filled with defaults and validated,
         # but only the names that were passed can be read.
         self._config = Config.model_validate(nested, context={"partial": True})
+        for name in left_out:
+            section, _, leaf = name.rpartition(".")
+            vars(reduce(getattr, section.split("."), self._config)).pop(leaf)
 
     def __getitem__(self, name: str) -> Any:
         if not any(name == p or name.startswith(p + ".") for p in self._passed):

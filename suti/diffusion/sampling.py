@@ -1,4 +1,4 @@
-"""DDPM sampling with classifier-free guidance (Ho et al. 2020; Ho and Salimans 2022) and Imagen's thresholding."""
+"""DDPM sampling (Ho et al. 2020) with Imagen's thresholding, Euler steps of flows, and classifier-free guidance."""
 
 from __future__ import annotations
 
@@ -52,18 +52,45 @@ def sample_ddpm(
     Returns:
         Clean UNet inputs ``(B, C, h, w)``, float32.
     """
-    if len(generators) != shape[0]:
-        raise ValueError(f"generators: {len(generators)}, expected one for each of the {shape[0]} rows")
     scheduler.set_timesteps(num_inference_steps, device=device)
     x = _noise(shape, generators, device)
     for number, timestep in enumerate(scheduler.timesteps):
         steps = timestep.expand(shape[0])
-        prediction = denoiser(x, steps)[:, : shape[1]].float()
+        prediction = denoiser(x, steps).float()
         x = scheduler.step(prediction, timestep, x, generator=list(generators)).prev_sample
         if callback is not None:
             callback(number + 1)
     return x
 
 
+@torch.no_grad()
+def sample_euler(
+    denoiser: Denoiser,
+    times: torch.Tensor,
+    sigmas: torch.Tensor,
+    shape: tuple[int, ...],
+    generators: Sequence[torch.Generator],
+    device: torch.device,
+    callback: Callable[[int], None] | None = None,
+) -> torch.Tensor:
+    """Euler steps along a velocity: ``x + (sigma' - sigma) velocity``.
+
+    Args:
+        times: ``(n,)``, what the denoiser is called with at each step.
+        sigmas: ``(n + 1,)`` float32, shares of noise from the first step's to the end's.
+
+    Returns:
+        Clean inputs ``(B, C, h, w)``, float32.
+    """
+    x = _noise(shape, generators, device)
+    for number, (time, sigma, following) in enumerate(zip(times, sigmas, sigmas[1:], strict=False)):
+        x = x + (following - sigma) * denoiser(x, time.expand(shape[0])).float()
+        if callback is not None:
+            callback(number + 1)
+    return x
+
+
 def _noise(shape: tuple[int, ...], generators: Sequence[torch.Generator], device: torch.device) -> torch.Tensor:
+    if len(generators) != shape[0]:
+        raise ValueError(f"generators: {len(generators)}, expected one for each of the {shape[0]} rows")
     return torch.stack([torch.randn(shape[1:], generator=g) for g in generators]).to(device)

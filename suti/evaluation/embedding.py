@@ -1,4 +1,4 @@
-"""Embeddings of files and texts, batched and cached: every picture is decoded once, and embedded once an encoder."""
+"""Embeddings of pictures and texts, batched and cached: each picture is decoded once, and embedded once an encoder."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ from suti.digests import model_files
 from suti.evaluation.cache import FileKeys, RowStore, content_key
 from suti.evaluation.copies import thumbnails
 from suti.io.images import BadImage, read_bytes, read_image
+from suti.io.shard_index import Member
+from suti.io.shards import decode_rgb
 
 FORMAT = b"suti-embeddings-1"  # raise it when suti/io/images.py decodes otherwise
 PIXELS = "pixels"  # the spec of the thumbnails that the copy check compares
 BATCH = 64  # pictures an encoder sees at once
+EXACT_BATCH = 128  # the same for groups that are embedded by themselves: a subject of 25 prompts x 4 fits
 BATCH_PIXELS = 64_000_000  # and no more pixels than these: photos of a camera are large
 KEPT = 512  # rows after which a file of the cache is written, so that a killed run goes on from there
 DECODERS = 4  # threads: Pillow decodes without the interpreter's lock
 NAMED = 5  # unusable pictures that an error names
 LIBRARIES = {"open_clip:": "open_clip_torch", "transformers:": "transformers"}
 logger = logging.getLogger(__name__)
+
+
+Place = Path | Member
+"""Where a picture lies: a file of its own, or a shard that the pipeline wrote."""
 
 
 class Loaded(Protocol):
@@ -71,6 +78,10 @@ class Embeddings:
         max_pixels: largest picture that is decoded.
         partial: leave out pictures that cannot be decoded (``bad`` names them) instead of refusing them.
         load: what loads an encoder by its spec.
+        exact: rows are equal to the last bit whatever else is embedded and whatever the cache holds. A row depends,
+            by rounding, on the batch in which it was made; so pictures come in groups (``prepare_groups``), texts by
+            the call, each group goes through an encoder by itself, and a row is kept under its group. Without it a
+            row is kept under its own content alone, and serves all.
     """
 
     def __init__(
@@ -80,24 +91,29 @@ class Embeddings:
         max_pixels: int = 40_000_000,
         partial: bool = False,
         load: Callable[[str, Compute], Any] | None = None,
+        exact: bool = False,
     ) -> None:
         self.cache, self.compute, self.max_pixels, self.partial = cache, compute or Compute(), max_pixels, partial
-        self.bad: dict[Path, str] = {}
+        self.exact = exact
+        self.bad: dict[Place, str] = {}
         self.embedded = 0  # pictures that went through an encoder, counted once an encoder
         self._load = load or _load
         self._files = FileKeys(cache)
-        self._keys: dict[Path, str] = {}
+        self._keys: dict[Place, str] = {}
+        self._groups: dict[Place, str] = {}  # key of the group that a picture was embedded with
         self._stores: dict[Encoding, RowStore] = {}
         self._encoders: dict[str, Any] = {}
         self._digests: dict[str, str] = {}
 
-    def key(self, path: Path) -> str:
-        """Content key of a picture's file, the same for as long as this object lives.
+    def key(self, path: Place) -> str:
+        """Content key of an encoded picture, the same for as long as this object lives.
 
         Raises:
             BadImage: no file that can be read.
         """
-        if path not in self._keys:
+        if path not in self._keys and isinstance(path, Member):
+            self._keys[path] = content_key(path.read())
+        elif path not in self._keys:
             known = self._files.known(path)
             self._keys[path] = known or self._files.remember(path, read_bytes(path, max_pixels=self.max_pixels))
         return self._keys[path]
@@ -111,13 +127,13 @@ class Embeddings:
             self._digests[spec] = content_key(FORMAT, _version(library).encode(), *(part.encode() for part in parts))
         return self._digests[spec]
 
-    def prepare(self, pictures: Mapping[Encoding, Sequence[Path]]) -> None:
+    def prepare(self, pictures: Mapping[Encoding, Sequence[Place]]) -> None:
         """Embed what is not in the cache: each file is decoded once, for all the encoders that miss it.
 
         Raises:
             ValueError: pictures that cannot be decoded, unless ``partial``.
         """
-        missing: dict[Path, list[Encoding]] = {}
+        missing: dict[Place, list[Encoding]] = {}
         claimed: set[tuple[Encoding, str]] = set()
         for encoding, paths in pictures.items():
             store = self._store(encoding)
@@ -141,15 +157,51 @@ class Embeddings:
                 "the numbers with --partial"
             )
 
-    def images(self, encoding: Encoding, paths: Sequence[Path]) -> np.ndarray:
-        """Rows (N, D) of N files, which ``prepare`` has seen."""
-        return self._store(encoding).take([self.key(path) for path in paths])
+    def prepare_groups(self, encodings: Sequence[Encoding], groups: Sequence[Sequence[Place]]) -> None:
+        """Embed groups of pictures, each by itself; a group of which the cache has all rows needs no model.
+
+        Args:
+            encodings: each sees every picture.
+            groups: one a subject. In memory is one group at a time.
+
+        Raises:
+            BadImage: a picture that cannot be decoded.
+        """
+        bar = tqdm(groups, desc="embedding subjects", unit="subject", mininterval=5)
+        try:
+            for group in bar:
+                distinct = {self.key(path): path for path in reversed(group)}
+                keys = list(dict.fromkeys(self.key(path) for path in group))
+                name = content_key(*(key.encode() for key in keys))
+                self._groups |= dict.fromkeys(group, name)
+                paths = [distinct[key] for key in keys]
+                rows = [self._row(path) for path in paths]
+                missing = [encoding for encoding in encodings if self._store(encoding).missing(rows)]
+                images = [self._read(path) for path in paths] if missing else []
+                for encoding in missing:
+                    cropped = [crop(image, encoding.crop) for image in images]
+                    self._store(encoding).add(rows, self._encoder(encoding.spec).embed(cropped, EXACT_BATCH))
+                    self.embedded += len(cropped)
+        finally:
+            self._files.save()
+
+    def images(self, encoding: Encoding, paths: Sequence[Place]) -> np.ndarray:
+        """Rows (N, D) of N pictures, which ``prepare`` or ``prepare_groups`` has seen."""
+        return self._store(encoding).take([self._row(path) for path in paths])
+
+    def _row(self, path: Place) -> str:
+        """Key of a picture's row."""
+        key = self.key(path)
+        return content_key(self._groups[path].encode(), key.encode()) if self.exact else key
 
     def texts(self, spec: str, texts: Sequence[str]) -> np.ndarray:
         """Rows (N, D) of N texts; those that are asked for several times are embedded once."""
         store = self._store(Encoding(spec))
-        keys = {text: content_key(b"text", text.encode()) for text in dict.fromkeys(texts)}
+        different = list(dict.fromkeys(texts))
+        group = [content_key(*(text.encode() for text in different)).encode()] if self.exact else []
+        keys = {text: content_key(b"text", *group, text.encode()) for text in different}
         new = [text for text, key in keys.items() if key not in store]
+        new = different if new and self.exact else new
         if new:
             encoder = self._encoder(spec)
             if not getattr(encoder, "has_text", True):
@@ -171,7 +223,11 @@ class Embeddings:
             self._encoders[spec] = Thumbnails() if spec == PIXELS else self._load(spec, self.compute)
         return self._encoders[spec]
 
-    def _embed(self, missing: Mapping[Path, Sequence[Encoding]]) -> None:
+    def _read(self, path: Place) -> np.ndarray:
+        """uint8 (H, W, 3) of a picture."""
+        return decode_rgb(path.read()) if isinstance(path, Member) else read_image(path, max_pixels=self.max_pixels)
+
+    def _embed(self, missing: Mapping[Place, Sequence[Encoding]]) -> None:
         for spec in dict.fromkeys(e.spec for encodings in missing.values() for e in encodings):
             self._encoder(spec)  # an encoder that is not there is told before hours of work
         waiting: dict[Encoding, tuple[list[str], list[np.ndarray]]] = {}
@@ -199,16 +255,16 @@ class Embeddings:
         if rows:
             self._store(encoding).add(keys[: sum(map(len, rows))], np.concatenate(rows))
 
-    def _batches(self, paths: Sequence[Path]) -> Iterator[list[tuple[Path, np.ndarray]]]:
+    def _batches(self, paths: Sequence[Place]) -> Iterator[list[tuple[Place, np.ndarray]]]:
         """Decoded pictures in batches; while a batch is embedded, the next are decoded."""
-        batch: list[tuple[Path, np.ndarray]] = []
+        batch: list[tuple[Place, np.ndarray]] = []
         with ThreadPoolExecutor(DECODERS) as threads:
             ahead: deque = deque()
             rest = iter(paths)
 
             def fill() -> None:
                 while len(ahead) < 2 * DECODERS and (path := next(rest, None)) is not None:
-                    ahead.append((path, threads.submit(read_image, path, max_pixels=self.max_pixels)))
+                    ahead.append((path, threads.submit(self._read, path)))
 
             fill()
             while ahead:

@@ -6,8 +6,6 @@ picture to all real pictures of its subject. CLIP-T is the raw cosine of picture
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 SCORES = ("subject", "text", "realism")
@@ -15,35 +13,11 @@ SIMILARITIES = ("dino", "clip_i", "clip_t")
 NEARNESS = ("nearest_dino", "nearest_pixels", "diversity")  # copy check and diversity: suti/evaluation/copies.py
 MORE = ("dinov2",)  # measured where an encoder is named; in no table of the paper
 METRICS = (*SIMILARITIES, *SCORES, "overall", *NEARNESS, *MORE)
+KEYS = ["run", "sample_id", "subject_id", "prompt_id", "image_index"]
 REFERENCE_RULE = (
-    "mean cosine to all real pictures of the subject; a picture is never compared with itself, so real "
-    "pictures get "
-    "their mean similarity to the other real pictures"
+    "mean cosine to all real pictures of the subject; a real picture is never compared with itself, so real pictures "
+    "get their mean similarity to the other real pictures; a drawn one that equals a reference is compared with it"
 )
-
-
-def distinct(*groups: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The distinct pictures of some groups, and each group as places among them, so that none is embedded twice.
-
-    Args:
-        groups: pictures, uint8 (H, W, 3). Two are the same where all pixels are.
-
-    Returns:
-        The distinct pictures in the order first seen, and for each group an int64 array of its length.
-    """
-    places: dict[tuple, int] = {}
-    pictures: list[np.ndarray] = []
-    found = []
-    for group in groups:
-        numbers = []
-        for picture in group:
-            key = (picture.shape, picture.tobytes())
-            if key not in places:
-                places[key] = len(pictures)
-                pictures.append(picture)
-            numbers.append(places[key])
-        found.append(np.array(numbers, dtype=np.int64))
-    return pictures, found
 
 
 def reference_similarity(images: np.ndarray, references: np.ndarray, same: np.ndarray | None = None) -> np.ndarray:

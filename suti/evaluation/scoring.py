@@ -1,7 +1,7 @@
-"""Scores of a folder of pictures under protocols, beside the row of real pictures, the copy check and diversity.
+"""The scorer: scores of pictures under protocols, with the copy check and diversity, of rows of the embedding cache.
 
-The formulas are those of the workflow's evaluation (metrics.py, copies.py, bootstrap.py); here they take rows
-of the embedding cache, and the references that a protocol says.
+`suti evaluate` scores folders by it, beside the row of real pictures, and the workflow its runs (``score_run``). The
+formulas are in metrics.py, copies.py and bootstrap.py.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import pandas as pd
 from suti.benchmark.folders import Picture
 from suti.evaluation.bootstrap import subject_means, summarise
 from suti.evaluation.copies import COPIES, COPY_RULE, SIZE, diversity, mark, nearest, pixel_similarity, thresholds
-from suti.evaluation.embedding import THUMBNAILS, Embeddings, Encoding
-from suti.evaluation.metrics import reference_similarity, text_similarity
+from suti.evaluation.embedding import THUMBNAILS, Embeddings, Encoding, Place
+from suti.evaluation.metrics import KEYS, METRICS, reference_similarity, text_similarity
 from suti.evaluation.protocols import MEANS, RULES, Protocol, kind, plain
+from suti.io.shard_index import Member, ShardIndex, members_by_subject
 
 REAL, GENERATED = "real", "generated"
 EXTRAS = (*COPIES, "diversity")
@@ -46,10 +47,10 @@ def real_pictures(references: Mapping[str, Sequence[Path]]) -> list[Picture]:
     ]
 
 
-def one_reference(protocol: Protocol, subject: str, paths: Sequence[Path]) -> Path:
+def one_reference(protocol: Protocol, subject: str, paths: Sequence[Place]) -> Place:
     """The reference that the rules 'one' and 'other' take: the protocol's own, else the first by name."""
     wanted = Path(protocol.chosen.get(subject, "")).stem
-    return next((path for path in paths if path.stem == wanted), paths[0])
+    return next((path for path in paths if Path(path.name).stem == wanted), paths[0])
 
 
 def one_references(protocol: Protocol, references: Mapping[str, Sequence[Path]]) -> dict[str, str]:
@@ -67,7 +68,7 @@ def unpicked(protocol: Protocol, references: Mapping[str, Sequence[Path]]) -> li
     return [name for name, file in taken.items() if Path(file).stem != Path(protocol.chosen.get(name, "")).stem]
 
 
-def references_of(protocol: Protocol, subject: str, paths: Sequence[Path]) -> list[Path]:
+def references_of(protocol: Protocol, subject: str, paths: Sequence[Place]) -> list[Place]:
     """The real pictures of a subject that a protocol compares with."""
     if protocol.references == "all":
         return list(paths)
@@ -89,7 +90,7 @@ def prepare(
     """
     drawn = [picture.path for picture in pictures]
     real = [path for paths in references.values() for path in paths]
-    wanted: dict[Encoding, list[Path]] = {THUMBNAILS: drawn + real} if copies else {}
+    wanted: dict[Encoding, list[Place]] = {THUMBNAILS: drawn + real} if copies else {}
     for protocol in protocols:
         for metric in protocol.encoders:
             paths = drawn + real if kind(metric) == "image" else drawn
@@ -102,17 +103,66 @@ def prepare(
     return [picture for picture in pictures if picture.path not in embeddings.bad], left
 
 
+def score_run(
+    generations: pd.DataFrame,
+    images: ShardIndex,
+    references: ShardIndex,
+    shown: ShardIndex,
+    encoders: Mapping[str, str],
+    embeddings: Embeddings,
+) -> pd.DataFrame:
+    """Table 'image_metrics' of a run of the workflow, in the order of its generations; the probe's columns are empty.
+
+    Args:
+        generations: table 'generations'. An empty prompt means a real photo, which has no score of text.
+        images: its pictures, by sample_id.
+        references: real pictures, with keys ``SUBJECT__NN``; all of a subject's count.
+        shown: demonstrations, with such keys, to which pictures are compared as to the references in the search for
+            copies.
+        encoders: spec by metric; the column of one that is left out stays empty.
+        embeddings: exact, so that a subject's numbers do not depend on which others are there, to the last bit.
+
+    Raises:
+        ValueError: a picture or a subject's references are missing.
+    """
+    missing = [key for key in generations["sample_id"] if key not in images]
+    if missing:
+        raise ValueError(f"sample {missing[0]!r} ({len(missing)} in all) is in the table but not in the image shard")
+    real, demonstrations = members_by_subject(references), members_by_subject(shown)
+    bare = [subject for subject in generations["subject_id"] if subject not in real]
+    if bare:
+        raise ValueError(f"subject {bare[0]!r}: no real pictures in the references; prepare the benchmark anew")
+    protocol = Protocol("workflow", dict(encoders), source="evaluation.encoders of the configuration")
+    pictures = [
+        Picture(row.subject_id, row.prompt_id, row.prompt, row.image_index, Member.of(images, row.sample_id))
+        for row in generations.itertuples(index=False)
+    ]
+    own: dict[str, list[Place]] = {}
+    for picture in pictures:
+        own.setdefault(picture.subject, []).append(picture.path)
+    encodings = dict.fromkeys([THUMBNAILS, *(encoding(protocol, metric) for metric in protocol.encoders)])
+    groups = [[*paths, *real[subject], *demonstrations.get(subject, [])] for subject, paths in own.items()]
+    embeddings.prepare_groups(list(encodings), groups)
+    scores = score(protocol, pictures, real, embeddings, shown=demonstrations)
+    columns = {name: scores[name].to_numpy() for name in METRICS if name in scores}
+    return generations[KEYS].reset_index(drop=True).assign(**dict.fromkeys(METRICS, np.nan)).assign(**columns)
+
+
 def score(
     protocol: Protocol,
     pictures: Sequence[Picture],
-    references: Mapping[str, Sequence[Path]],
+    references: Mapping[str, Sequence[Place]],
     embeddings: Embeddings,
     copies: bool = True,
+    shown: Mapping[str, Sequence[Place]] | None = None,
 ) -> pd.DataFrame:
     """Scores of each picture, in the order given: the protocol's metrics, and what copies and diversity are made of.
 
     A real picture is not compared with itself, nor with a file of the same bytes. A drawn one is compared with
     all: a drawn picture that equals a reference has a cosine of 1 to it.
+
+    Args:
+        shown: by subject, pictures that the search for copies takes beside the references.
 
     Returns:
         Columns run, sample_id, subject_id, prompt_id, image_index, then float64 scores; nan where there is none.
@@ -130,9 +180,8 @@ def score(
     columns = [*protocol.encoders, "nearest_dino", "nearest_pixels", "diversity"]
     values = {column: np.full(len(pictures), np.nan) for column in columns}
     for subject, places in frame.groupby("subject_id", sort=False).indices.items():
-        found = _score_subject(
-            protocol, subject, [pictures[i] for i in places], references[subject], embeddings, copies
-        )
+        own, more = [pictures[i] for i in places], (shown or {}).get(subject, [])
+        found = _score_subject(protocol, subject, own, references[subject], more, embeddings, copies)
         for column, scores in found.items():
             values[column][places] = scores
     return frame.assign(**values)
@@ -142,16 +191,17 @@ def _score_subject(
     protocol: Protocol,
     subject: str,
     pictures: Sequence[Picture],
-    known: Sequence[Path],
+    references: Sequence[Place],
+    shown: Sequence[Place],
     embeddings: Embeddings,
     copies: bool,
 ) -> dict[str, np.ndarray]:
     drawn = [picture.path for picture in pictures]
-    used = references_of(protocol, subject, known)
+    used = references_of(protocol, subject, references)
     real = np.array([not picture.prompt for picture in pictures])[:, None]
     keys = np.array([embeddings.key(path) for path in drawn])
 
-    def itself(others: Sequence[Path]) -> np.ndarray:
+    def itself(others: Sequence[Place]) -> np.ndarray:
         return np.equal.outer(keys, np.array([embeddings.key(path) for path in others], dtype=keys.dtype)) & real
 
     scores: dict[str, np.ndarray] = {}
@@ -171,6 +221,7 @@ def _score_subject(
             scores[metric][prompted] = text_similarity(rows, texts)
     if not copies:
         return scores
+    known = list({embeddings.key(path): path for path in [*references, *shown]}.values())
     measure = copy_metric(protocol)
     if measure:
         rows = embeddings.images(encoding(protocol, measure), drawn)
@@ -182,7 +233,7 @@ def _score_subject(
     return scores
 
 
-def _small(embeddings: Embeddings, paths: Sequence[Path]) -> np.ndarray:
+def _small(embeddings: Embeddings, paths: Sequence[Place]) -> np.ndarray:
     return embeddings.images(THUMBNAILS, paths).astype(np.float32).reshape(len(paths), SIZE, SIZE, 3)
 
 

@@ -1,26 +1,29 @@
 """Fine-tuning a base on one subject's pictures: the loop of an expert (Eq. 4) and of DreamBooth.
 
-Full fine-tuning of the UNet, or LoRA on its linear and convolution layers. Texts and, for latent bases, latents are
+Full fine-tuning of the network, or LoRA on its linear and convolution layers. Texts and, for latent bases, latents are
 computed once a subject. The text encoder stays as it is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import ModelMixin
 from peft import LoraConfig
 from transformers import Adafactor
 
 from suti.compute import autocast, deterministic_backward
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
-from suti.models.base import BaseModel
+from suti.models.backbone import Backbone
+from suti.models.codec import to_tensor
+from suti.models.conditions import Conditions
 from suti.seeds import Key, torch_generator
 
 ADAPTER = "subject"
@@ -45,10 +48,16 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Pictures and texts of a subject: ``x_start`` ``(n, C, h, w)`` UNet inputs, ``text`` ``(n, L, D)``."""
+    """Pictures and texts of a subject: ``x_start`` ``(n, C, h, w)`` clean inputs, ``conditions`` of n rows."""
 
     x_start: torch.Tensor
-    text: torch.Tensor
+    conditions: Conditions
+
+
+def training_set(base: Backbone, pictures: Sequence[np.ndarray], texts: Sequence[str]) -> TrainingSet:
+    """Pictures, uint8 ``(H, W, 3)``, and texts as the network takes them, computed once."""
+    x_start = base.codec.encode(torch.stack([to_tensor(p, base.image_size) for p in pictures]).to(base.device))
+    return TrainingSet(x_start, base.encode(list(texts)))
 
 
 def fixed_rate_adafactor(parameters: list[torch.nn.Parameter], learning_rate: float) -> Adafactor:
@@ -57,14 +66,12 @@ def fixed_rate_adafactor(parameters: list[torch.nn.Parameter], learning_rate: fl
 
 
 @contextmanager
-def subject_unet(
-    base: BaseModel, settings: FineTuning
-) -> Iterator[tuple[UNet2DConditionModel, list[torch.nn.Parameter]]]:
-    """The base's UNet made trainable for one subject, and its trainable parameters; restored on leaving.
+def subject_unet(base: Backbone, settings: FineTuning) -> Iterator[tuple[ModelMixin, list[torch.nn.Parameter]]]:
+    """The base's network made trainable for one subject, and its trainable parameters; restored on leaving.
 
     Full: all weights, put back from a copy afterwards. LoRA: an adapter (peft), removed afterwards.
     """
-    unet = base.unet
+    unet = base.network
     if settings.method == "lora":
         targets = list(trained_layers(unet, settings.frozen))
         unet.add_adapter(
@@ -105,7 +112,7 @@ def below(name: str, modules: tuple[str, ...]) -> bool:
 
 
 def fine_tune(
-    base: BaseModel,
+    base: Backbone,
     parameters: list[torch.nn.Parameter],
     subject: TrainingSet,
     settings: FineTuning,
@@ -114,10 +121,10 @@ def fine_tune(
     prior: TrainingSet | None = None,
     prior_weight: float = 1.0,
 ) -> float:
-    """Train the base's UNet on one subject, in place (Eq. 4).
+    """Train the base's network on one subject, in place (Eq. 4).
 
     Args:
-        base: the base, its UNet inside ``subject_unet``.
+        base: the base, its network inside ``subject_unet``.
         parameters: what to train.
         subject: the subject's pictures and texts.
         key: (seed, stage, subject): all draws come from it, so no result depends on neighbours, shards or order.
@@ -131,23 +138,20 @@ def fine_tune(
     draw = torch_generator(*key)
     # One adapter's start must not depend on how many were made before it.
     if settings.method == "lora":
-        _start_adapter(base.unet, draw)
+        _start_adapter(base.network, draw)
     device = base.device
     last: list[float] = []
-    base.unet.train()
+    base.network.train()
     for step in range(settings.steps):
         loss = torch.zeros((), device=device)
         for data, weight in ((subject, 1.0), (prior, prior_weight)) if prior is not None else ((subject, 1.0),):
             pick = torch.randint(len(data.x_start), (settings.batch_size,), generator=draw)
-            x_start, text = data.x_start[pick], data.text[pick]
+            x_start, conditions = data.x_start[pick], data.conditions[pick]
             noise = torch.randn(x_start.shape, generator=draw).to(device)
-            timesteps = torch.randint(
-                base.scheduler.config.num_train_timesteps, (settings.batch_size,), generator=draw
-            ).to(device)
+            timesteps = base.schedule.random_times(settings.batch_size, draw).to(device)
             with autocast(compute, device):
                 loss = loss + weight * denoising_loss(
-                    lambda x, t, text=text: base.unet(x, t, text, return_dict=False)[0],
-                    base.scheduler, x_start, noise, timesteps,
+                    lambda x, t, c=conditions: base.predict(x, t, c), base.schedule, x_start, noise, timesteps
                 ).mean()  # fmt: skip
         with deterministic_backward(device):
             loss.backward()
@@ -157,11 +161,11 @@ def fine_tune(
             last.append(loss.item())
         if not math.isfinite(loss.item()):
             return loss.item()
-    base.unet.eval()
+    base.network.eval()
     return sum(last) / len(last)
 
 
-def _start_adapter(unet: UNet2DConditionModel, draw: torch.Generator) -> None:
+def _start_adapter(unet: ModelMixin, draw: torch.Generator) -> None:
     """Kaiming-uniform start of the adapter's A factors (B starts at 0), from the subject's own generator."""
     with torch.no_grad():
         for name, parameter in unet.named_parameters():

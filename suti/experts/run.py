@@ -1,34 +1,30 @@
-"""Experts (section 4.1): fine-tune the base on each subject, draw its unseen prompts, score the draws, discard.
+"""Experts (section 4.1): fine-tune the base on each subject, draw its unseen prompts, discard.
 
-An expert is addressed by its content: pictures, texts, prompts, settings, base, scoring CLIP and code. What an
-expert left (samples and scores) is kept in a cache under that address, so a killed shard, another number of shards or
-one more subject trains nothing twice.
+An expert is addressed by its content: pictures, texts, prompts, settings, base and code. What an expert left is kept
+in a cache under that address, so a killed shard, another number of shards or one more subject trains nothing twice.
+Its samples are scored later and elsewhere (suti/filtering.py): no address knows how.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from suti.config.schema import Compute, Experts
+from suti.diffusion.settings import Sampling
 from suti.experts.batched.keeping import save_expert
 from suti.experts.batched.sampling import draw_experts
 from suti.experts.batched.training import stacked_unet, train_experts
 from suti.experts.fine_tuning import FineTuning, TrainingSet
-from suti.filtering import delta_clip
-from suti.io.shards import decode_rgb, encode_png, iterate_shard, write_shard
-from suti.models.base import BaseModel
-from suti.models.encoders import TextImageEncoder
-from suti.models.pipeline import to_tensor
+from suti.experts.fine_tuning import training_set as set_of
+from suti.io.finished import Finished, content_address
+from suti.io.shards import decode_rgb
+from suti.models.backbone import Backbone
 from suti.seeds import torch_generator
 
 
@@ -44,11 +40,15 @@ class ExpertTask:
 
 @dataclass(frozen=True)
 class ExpertResult:
-    """What an expert leaves: ``samples`` are (sample_id, uint8 (H, W, 3)), ``scores`` rows of that table."""
+    """What an expert leaves: a row of table 'expert_log', rows of table 'samples', and their pictures.
+
+    Attributes:
+        pictures: uint8 (H, W, 3), one for each row.
+    """
 
     log: dict[str, Any]
-    samples: list[tuple[str, np.ndarray]]
-    scores: list[dict[str, Any]]
+    samples: list[dict[str, Any]]
+    pictures: list[np.ndarray]
 
 
 def expert_address(task: ExpertTask, settings: Experts, context: dict[str, Any]) -> str:
@@ -56,14 +56,10 @@ def expert_address(task: ExpertTask, settings: Experts, context: dict[str, Any])
 
     Args:
         settings: all settings of experts; those that say where, how many at once and what to keep are left out.
-        context: seed, hashes of base and scoring CLIP, code version, precision.
+        context: seed, hash of the base, code version, precision.
     """
-    digest = hashlib.blake2b(digest_size=16)
     chosen = settings.model_dump(mode="json", exclude={"shards", "keep", "experts_at_once", "micro_batch"})
-    digest.update(json.dumps([task.subject_id, task.texts, task.prompts, chosen, context], sort_keys=True).encode())
-    for image in task.images:
-        digest.update(hashlib.sha256(image).digest())
-    return digest.hexdigest()
+    return content_address([task.subject_id, task.texts, task.prompts, chosen, context], task.images)
 
 
 def fine_tuning(settings: Experts) -> FineTuning:
@@ -72,24 +68,22 @@ def fine_tuning(settings: Experts) -> FineTuning:
                       settings.lora_rank, tuple(settings.frozen))  # fmt: skip
 
 
-def training_set(task: ExpertTask, base: BaseModel) -> TrainingSet:
-    """A subject's pictures and texts as the UNet takes them, computed once."""
-    pictures = [to_tensor(decode_rgb(data), base.image_size) for data in task.images]
-    return TrainingSet(base.codec.encode(torch.stack(pictures).to(base.device)), base.encode_text(list(task.texts)))
+def training_set(task: ExpertTask, base: Backbone) -> TrainingSet:
+    """A subject's pictures and texts as the network takes them, computed once."""
+    return set_of(base, [decode_rgb(data) for data in task.images], task.texts)
 
 
 def run_experts(
     tasks: Sequence[ExpertTask],
     addresses: Sequence[str],
-    base: BaseModel,
-    clip: TextImageEncoder,
+    base: Backbone,
     settings: Experts,
     compute: Compute,
     seed: int,
     kept: Path | None = None,
     micro_batch: int | None = None,
 ) -> list[ExpertResult]:
-    """Train the experts of all tasks at once (Eq. 4), draw their prompts by DDPM with guidance, score (Eq. 6).
+    """Train the experts of all tasks at once (Eq. 4) and draw their prompts by DDPM with guidance.
 
     What an expert gives does not depend on the others, nor on how many they are, up to rounding. A diverged one
     leaves no samples and is named in its log row.
@@ -111,85 +105,45 @@ def run_experts(
             [(prompt, torch_generator(seed, "sample", task.subject_id, pid, i)) for pid, prompt, i in asked]
             for task, asked in zip(tasks, drawn, strict=True)
         ]
-        images = draw_experts(base, wanted, settings, compute, micro_batch)
+        images = draw_experts(base, wanted, Sampling.of(settings), compute, micro_batch or settings.batch_size)
         for number, task in enumerate(tasks):
             if kept is not None and math.isfinite(losses[number]):
                 save_expert(kept, task.subject_id, addresses[number], base, tuning, parameters.of_expert(number))
     return [
-        _result(*parts, clip, settings.steps)
+        _result(*parts, settings.steps)
         for parts in zip(tasks, addresses, losses, drawn, images, strict=True)
     ]  # fmt: skip
 
 
 def _result(
-    task: ExpertTask, address: str, loss: float, drawn: list[tuple[str, str, int]], images: np.ndarray,
-    clip: TextImageEncoder, steps: int,
-) -> ExpertResult:  # fmt: skip
+    task: ExpertTask, address: str, loss: float, drawn: list[tuple[str, str, int]], images: np.ndarray, steps: int
+) -> ExpertResult:
     status = "ok" if math.isfinite(loss) else "diverged"
     log = {"expert_id": address, "subject_id": task.subject_id, "steps": steps, "status": status, "loss": loss}
-    ids = [f"{task.subject_id}_{pid}_{i}" for pid, _, i in drawn]
-    scores = score_samples(clip, images, [prompt for _, prompt, _ in drawn], [decode_rgb(d) for d in task.images])
     rows = [
         {
-            "sample_id": sid,
+            "sample_id": f"{task.subject_id}_{pid}_{i}",
             "subject_id": task.subject_id,
             "prompt_id": pid,
             "prompt": prompt,
             "expert_id": address,
-            **score,
         }
-        for sid, (pid, prompt, _), score in zip(ids, drawn, scores, strict=True)
+        for pid, prompt, i in drawn
     ]
-    return ExpertResult(log, list(zip(ids, images, strict=True)), rows)
+    return ExpertResult(log, rows, list(images))
 
 
-def score_samples(
-    clip: TextImageEncoder, samples: np.ndarray, prompts: Sequence[str], demonstrations: Sequence[np.ndarray]
-) -> list[dict[str, float]]:
-    """Both cosines of Eq. 6 and delta-CLIP of each sample.
-
-    Embedded in batches of one subject, so that no score depends on other subjects.
-
-    Args:
-        samples: ``(N, H, W, 3)`` uint8.
-        prompts: N prompts, those that the samples were drawn for.
-        demonstrations: the pictures of C_s.
-    """
-    if len(samples) == 0:
-        return []
-    seen, said, known = clip.embed(list(samples)), clip.embed_text(list(prompts)), clip.embed(list(demonstrations))
-    return [
-        {
-            "clip_sample": float(image @ text),
-            "clip_demonstration": float((known @ text).max()),
-            "delta": delta_clip(image, text, known),
-        }
-        for image, text in zip(seen, said, strict=True)
-    ]
+def keep_result(finished: Finished, address: str, result: ExpertResult) -> None:
+    """Keep what an expert left."""
+    keys = [row["sample_id"] for row in result.samples]
+    finished.keep(address, {"log": result.log, "samples": result.samples}, zip(keys, result.pictures, strict=True))
 
 
-def write_cached(cache: Path, address: str, result: ExpertResult) -> None:
-    """Keep what an expert left, whole or not at all."""
-    record = json.dumps({"log": result.log, "scores": result.scores}, sort_keys=True).encode()
-    members = [("result.json", record), *((f"{sid}.png", encode_png(image)) for sid, image in result.samples)]
-    write_shard(cache_path(cache, address), members)
+def find_result(finished: Finished, address: str) -> ExpertResult | None:
+    """What an expert left, or None if it was never trained or its file is damaged."""
 
+    def build(record: dict[str, Any], pictures: dict[str, np.ndarray]) -> ExpertResult:
+        samples = record["samples"]
+        return ExpertResult(record["log"], samples, [pictures[row["sample_id"]] for row in samples])
 
-def read_cached(cache: Path, address: str) -> ExpertResult | None:
-    """What an expert left, or None if it was never trained (or its file is damaged, which is then removed)."""
-    path = cache_path(cache, address)
-    if not path.exists():
-        return None
-    try:
-        members = dict(iterate_shard(path))
-        record = json.loads(members.pop("result.json"))
-        samples = [(row["sample_id"], decode_rgb(members[f"{row['sample_id']}.png"])) for row in record["scores"]]
-    except (ValueError, KeyError, OSError, tarfile.TarError):
-        path.unlink(missing_ok=True)
-        return None
-    return ExpertResult(record["log"], samples, record["scores"])
-
-
-def cache_path(cache: Path, address: str) -> Path:
-    """Place of an expert's remains in the cache."""
-    return cache / address[:2] / f"{address}.tar"
+    return finished.find(address, build)

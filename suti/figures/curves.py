@@ -92,7 +92,7 @@ def lambda_curve(table: pd.DataFrame) -> Figure:
         values = ["" if pd.isna(t) else f"\n{t:.3f}" for t in table["threshold"]]
         bottom.set_xticks(x, [a + (b if "\n" in a else "") for a, b in zip(names, values, strict=True)])
         bottom.set_xlim(-0.5, len(table) - 0.5)
-        bottom.set_xlabel("lambda: only samples with a larger delta-CLIP are kept")
+        bottom.set_xlabel("lambda: only samples with a larger score are kept")
         return fig
 
 

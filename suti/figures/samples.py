@@ -16,7 +16,7 @@ import pandas as pd
 from suti.benchmark.prompts import COMPOSITIONAL, SHEET_ONLY, select_prompts
 from suti.evaluation.bootstrap import template_rows
 from suti.figures.grids import Cell, Sheet
-from suti.figures.style import GREEN, VERMILION, lambda_name, run_name
+from suti.figures.style import GREEN, VERMILION, lambda_name, run_name, score_name, short_score_name
 from suti.runs import parse_suti
 
 SKILL_NAMES = {
@@ -199,6 +199,7 @@ def experts(
     samples: Mapping[str, np.ndarray],
     demonstrations: pd.DataFrame,
     shown: Mapping[str, np.ndarray],
+    score: str = "delta_clip",
     rows: int = 8,
     count: int = 2,
 ) -> Sheet:
@@ -206,12 +207,13 @@ def experts(
     samples.
 
     Args:
-        scores: table 'scores'; samples: pictures by sample_id.
+        scores: tables 'samples' and 'scores' side by side; samples: pictures by sample_id.
         threshold: of the default lambda; None keeps all.
         demonstrations: table of the experts' inputs; shown: its pictures by image_id.
+        score: name of the score.
     """
     limit = -np.inf if threshold is None else threshold
-    marked = scores.assign(kept=scores["delta"] > limit).sort_values(["subject_id", "delta", "sample_id"])
+    marked = scores.assign(kept=scores["score"] > limit).sort_values(["subject_id", "score", "sample_id"])
     sides = marked.groupby("subject_id")["kept"].agg(["any", "all"])
     both = sides.index[sides["any"] & ~sides["all"]].tolist() or sides.index.tolist()
     chosen = [both[i] for i in sorted(select_prompts(len(both), rows))]
@@ -224,7 +226,7 @@ def experts(
         for kept, colour in ((True, GREEN), (False, VERMILION)):
             side = mine[mine["kept"] == kept].iloc[:: -1 if kept else 1].head(count)
             drawn = [
-                Cell(samples[x.sample_id], f"{x.prompt}\ndelta {x.delta:+.3f}", colour,
+                Cell(samples[x.sample_id], f"{x.prompt}\n{short_score_name(score)} {x.score:+.3f}", colour,
                      {"run": "expert", "sample_id": x.sample_id, "subject_id": subject_id,
                       "prompt_id": x.prompt_id, "prompt": x.prompt})
                 for x in side.itertuples(index=False)
@@ -233,9 +235,9 @@ def experts(
         cells.append(row)
     headers = ["demonstrations", "", "kept", *[""] * (count - 1), "rejected", *[""] * (count - 1)]
     name = "none" if threshold is None else f"{threshold:.3f}"
-    note = f"lambda = {name}; per subject the highest kept and the lowest rejected delta-CLIP."
+    note = f"lambda = {name}; per subject the highest kept and the lowest rejected {score_name(score)}."
     return Sheet(
-        "What the experts drew, and what delta-CLIP kept of it",
+        f"What the experts drew, and what {score_name(score)} kept of it",
         cells,
         headers,
         (),

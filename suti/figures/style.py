@@ -86,6 +86,16 @@ def run_name(run: str) -> str:
     return {REAL: "Real images", BASE: "Base (text only)", SUTI: "SuTI"}.get(system, run)
 
 
+def score_name(name: str) -> str:
+    """A score of ``suti.filtering.SCORES`` as titles and labels write it."""
+    return "delta-CLIP" if name == "delta_clip" else name.replace("_", " ")
+
+
+def short_score_name(name: str) -> str:
+    """A score as columns and small labels write it."""
+    return "delta" if name == "delta_clip" else name
+
+
 def lambda_name(lam: str) -> str:
     """A lambda as an axis label: 'none', '0.02', or 'q0.4' as '40 % quantile'."""
     return f"{float(lam[1:]) * 100:g} %\nquantile" if lam.startswith("q") else lam

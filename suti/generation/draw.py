@@ -7,7 +7,7 @@ they are, not in their luck, and a smaller run draws a subset of a larger one.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -17,25 +17,13 @@ import torch
 
 from suti.compute import autocast
 from suti.config.schema import Compute
-from suti.experts.fine_tuning import TrainingSet
-from suti.models.base import BaseModel
-from suti.models.demonstration_attention import Demonstrations
-from suti.models.pipeline import SuTIPipeline, draw, to_tensor
+from suti.diffusion.settings import Sampling
+from suti.models.backbone import Backbone, References
+from suti.models.drawing import draw
+from suti.models.pipeline import SuTIPipeline
 from suti.seeds import torch_generator
 
 AT_ONCE = 64  # pictures of a batch, so that 25 prompts x 4 need no more memory than a few
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How pictures are drawn."""
-
-    num_inference_steps: int
-    guidance_scale: float
-    dynamic_thresholding: bool
-    images_per_prompt: int
-    demonstration_guidance_scale: float | None = None
-    guidance_stop: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,39 +57,80 @@ class Drawn:
     stored_bytes: int = 0
 
 
-def draw_subject(
-    base: BaseModel, subject: BenchmarkSubject, demonstrations: Demonstrations, prompts: Sequence[str],
-    sampling: Sampling, compute: Compute, seed: int,
+@dataclass(frozen=True)
+class Request:
+    """One picture to draw."""
+
+    prompt_id: str
+    prompt: str
+    image_index: int
+
+
+def draw_in_turn(
+    subject: BenchmarkSubject, sampling: Sampling, draw_some: Callable[[Sequence[Request]], np.ndarray],
+    at_once: int = AT_ONCE,
 ) -> Drawn:  # fmt: skip
-    """Draw all pictures of a subject with one model: those of the first prompt, then the rest ``AT_ONCE`` a batch.
+    """All pictures of a subject: those of the first prompt by themselves, then the rest, both timed.
 
     Args:
-        prompts: what the model is asked for, one a prompt of ``subject``: DreamBooth's carry the identifier.
+        draw_some: draws some of them, uint8 ``(n, H, W, 3)``; no picture may depend on the others.
+        at_once: most pictures of a call after the first.
     """
-    asked = [
-        (pid, prompt, text, i)
-        for (pid, prompt), text in zip(subject.prompts, prompts, strict=True)
-        for i in range(sampling.images_per_prompt)
-    ]
-    generators = [torch_generator(seed, "generation", subject.subject_id, pid, i) for pid, _, _, i in asked]
+    each = sampling.images_per_prompt
+    requests = [Request(pid, prompt, i) for pid, prompt in subject.prompts for i in range(each)]
     start, parts, first_seconds = clocks(), [], None
-    ends = [*range(sampling.images_per_prompt, len(asked), AT_ONCE), len(asked)]
-    for first, end in pairwise([0, *ends]):
-        with autocast(compute, base.device):
-            images = draw(
-                base, [text for _, _, text, _ in asked[first:end]], demonstrations, generators[first:end],
-                sampling.num_inference_steps, sampling.guidance_scale, sampling.dynamic_thresholding,
-                demonstration_guidance_scale=sampling.demonstration_guidance_scale,
-                guidance_stop=sampling.guidance_stop,
-            )  # fmt: skip
-        parts.append(images)
+    for first, end in pairwise([0, *range(each, len(requests), at_once), len(requests)]):
+        parts.append(draw_some(requests[first:end]))
         first_seconds = clocks() - start if first_seconds is None else first_seconds
     rows = [
-        {"sample_id": f"{subject.subject_id}__{pid}__{i}", "subject_id": subject.subject_id, "prompt_id": pid,
-         "prompt": prompt, "image_index": i}
-        for pid, prompt, _, i in asked
+        {"sample_id": f"{subject.subject_id}__{r.prompt_id}__{r.image_index}", "subject_id": subject.subject_id,
+         "prompt_id": r.prompt_id, "prompt": r.prompt, "image_index": r.image_index}
+        for r in requests
     ]  # fmt: skip
     return Drawn(rows, np.concatenate(parts), float((clocks() - start)[0]), *map(float, first_seconds))
+
+
+def noise_of(seed: int, subject: BenchmarkSubject, requests: Sequence[Request]) -> list[torch.Generator]:
+    """Generators of the pictures' noise, the same for every system."""
+    return [
+        torch_generator(seed, "generation", subject.subject_id, request.prompt_id, request.image_index)
+        for request in requests
+    ]
+
+
+def draw_subject(
+    base: Backbone, subject: BenchmarkSubject, references: References | None, prompts: Sequence[str],
+    sampling: Sampling, compute: Compute, seed: int, at_once: int = AT_ONCE,
+) -> Drawn:  # fmt: skip
+    """Draw all pictures of a subject with one model.
+
+    Args:
+        prompts: texts that the model gets, one for each prompt of ``subject``: DreamBooth's carry the identifier.
+    """
+    texts = {pid: text for (pid, _), text in zip(subject.prompts, prompts, strict=True)}
+
+    def draw_requests(requests: Sequence[Request]) -> np.ndarray:
+        with autocast(compute, base.device):
+            return draw(
+                base,
+                [texts[request.prompt_id] for request in requests],
+                references,
+                noise_of(seed, subject, requests),
+                sampling,
+            )
+
+    return draw_in_turn(subject, sampling, draw_requests, at_once)
+
+
+def demonstration_of(subject: BenchmarkSubject, image_index: int) -> tuple[np.ndarray, str]:
+    """The demonstration, (picture, text), that an editor makes image ``image_index`` of: each in turn.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not subject.demonstrations:
+        raise ValueError(f"subject {subject.subject_id!r}: no demonstrations, expected at least one to edit")
+    return subject.demonstrations[image_index % len(subject.demonstrations)]
 
 
 def clocks() -> np.ndarray:
@@ -131,9 +160,3 @@ def draw_suti(
 def kept_bytes(tensors: Iterable[torch.Tensor]) -> int:
     """Bytes of tensors as ``save_base`` and our safetensors files hold them: two a number (float16)."""
     return 2 * sum(tensor.numel() for tensor in tensors)
-
-
-def training_set(base: BaseModel, pictures: Sequence[np.ndarray], texts: Sequence[str]) -> TrainingSet:
-    """Pictures and texts as the UNet sees them."""
-    x_start = base.codec.encode(torch.stack([to_tensor(p, base.image_size) for p in pictures]).to(base.device))
-    return TrainingSet(x_start, base.encode_text(list(texts)))

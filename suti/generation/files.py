@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from suti.benchmark.prompts import first_prompts
 from suti.config.settings import Settings
-from suti.generation.draw import BenchmarkSubject, Drawn, Sampling
+from suti.diffusion.settings import Sampling
+from suti.generation.draw import BenchmarkSubject, Drawn
 from suti.io import tables
 from suti.io.atomic import write_json
 from suti.io.picture_store import PictureStore
@@ -78,30 +82,27 @@ def read_benchmark(
     Args:
         first: so many subjects only; None: all.
     """
-    people = tables.read(subjects, "benchmark_subjects").head(first)
-    asked = dict(
+    rows = tables.read(subjects, "benchmark_subjects").head(first)
+    prompts_of = dict(
         iter(first_prompts(tables.read(prompts, "benchmark_prompts"), prompts_per_subject).groupby("subject_id"))
     )
-    shown = dict(iter(tables.read(demonstrations, "demonstrations").groupby("subject_id", sort=False)))
+    demonstrations_of = dict(iter(tables.read(demonstrations, "demonstrations").groupby("subject_id", sort=False)))
     store = PictureStore([images])
     return [
         BenchmarkSubject(
             row.subject_id,
             row.class_name,
-            tuple(
-                (store(i), t)
-                for i, t in zip(shown[row.subject_id]["image_id"], shown[row.subject_id]["text"], strict=True)
-            ),
-            tuple(zip(asked[row.subject_id]["prompt_id"], asked[row.subject_id]["prompt"], strict=True)),
+            tuple((store(i), text) for i, text in _pairs(demonstrations_of[row.subject_id], "image_id", "text")),
+            tuple(_pairs(prompts_of[row.subject_id], "prompt_id", "prompt")),
         )
-        for row in people.itertuples()
+        for row in rows.itertuples()
     ]
+
+
+def _pairs(table: pd.DataFrame, first: str, second: str) -> Iterator[tuple[str, str]]:
+    return zip(table[first], table[second], strict=True)
 
 
 def sampling_settings(settings: Settings) -> Sampling:
     """How pictures are drawn, of the passed settings of evaluation."""
-    names = (
-        "num_inference_steps", "guidance_scale", "demonstration_guidance_scale", "guidance_stop",
-        "dynamic_thresholding", "images_per_prompt",
-    )  # fmt: skip
-    return Sampling(**{name: settings[f"evaluation.{name}"] for name in names})
+    return Sampling(**{name: settings[f"evaluation.{name}"] for name in Sampling.names()})

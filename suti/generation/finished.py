@@ -1,12 +1,10 @@
-"""Subjects that a drawing run has finished, each in a file under the hash of all that made it.
+"""Subjects that a drawing run has finished, each kept by the hash of all that made it (suti/io/finished.py).
 
 A killed run goes on where it was, and a larger benchmark draws the new subjects only.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from suti.generation.draw import BenchmarkSubject, Drawn
-from suti.io.shards import decode_rgb, encode_png, iterate_shard, write_shard
+from suti.io.finished import Finished, content_address
 
 
 def draw_all(
@@ -28,44 +26,24 @@ def draw_all(
         context: all that the pictures depend on beside the subject; goes into the address as JSON.
         description: of the progress bar.
     """
-    results = []
+    finished, results = Finished(cache), []
     for subject in tqdm(subjects, desc=description, unit="subject", mininterval=5):
         name = address(subject, context)
-        path = cache / name[:2] / f"{name}.tar"
-        result = read_finished(path)
+        result = finished.find(name, _drawn)
         if result is None:
             result = draw(subject)
-            write_finished(path, result)
+            record = {key: value for key, value in vars(result).items() if key != "images"}
+            keys = [row["sample_id"] for row in result.rows]
+            finished.keep(name, record, zip(keys, result.images, strict=True))
         results.append(result)
     return results
 
 
 def address(subject: BenchmarkSubject, context: dict[str, Any]) -> str:
     """Content address of a subject's pictures."""
-    digest = hashlib.blake2b(digest_size=16)
     texts = [subject.subject_id, subject.class_name, subject.prompts, [t for _, t in subject.demonstrations]]
-    digest.update(json.dumps([texts, context], sort_keys=True).encode())
-    for picture, _ in subject.demonstrations:
-        digest.update(np.ascontiguousarray(picture).tobytes())
-    return digest.hexdigest()
+    return content_address([texts, context], [picture for picture, _ in subject.demonstrations])
 
 
-def read_finished(path: Path) -> Drawn | None:
-    """A finished subject, or None if there is none or its file is damaged (which is then removed)."""
-    if not path.exists():
-        return None
-    try:
-        members = dict(iterate_shard(path))
-        record = json.loads(members.pop("result.json"))
-        images = np.stack([decode_rgb(members[f"{row['sample_id']}.png"]) for row in record["rows"]])
-        return Drawn(images=images, **record)
-    except (ValueError, KeyError, TypeError, OSError):
-        path.unlink(missing_ok=True)
-        return None
-
-
-def write_finished(path: Path, drawn: Drawn) -> None:
-    """Keep a finished subject."""
-    record = {k: v for k, v in vars(drawn).items() if k != "images"}
-    pictures = [(f"{r['sample_id']}.png", encode_png(i)) for r, i in zip(drawn.rows, drawn.images, strict=True)]
-    write_shard(path, [("result.json", json.dumps(record, sort_keys=True).encode()), *pictures])
+def _drawn(record: dict[str, Any], pictures: dict[str, np.ndarray]) -> Drawn:
+    return Drawn(images=np.stack([pictures[row["sample_id"]] for row in record["rows"]]), **record)

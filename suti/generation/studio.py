@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from suti.config.schema import Compute, Config, SuperResolutionStage
+from suti.diffusion.settings import Sampling
 from suti.io.atomic import atomic_path
 from suti.seeds import torch_generator
 
@@ -34,33 +35,19 @@ class Wish:
 
     Attributes:
         prompt: what to draw.
-        guidance_scale: weight of the text, from 0; 1 is no guidance.
-        demonstration_guidance_scale: weight of the demonstrations, from 0; None: as the text's, in one pass less.
-        num_inference_steps: DDPM steps, from 1.
-        dynamic_thresholding: Imagen's, for pixel bases under strong guidance.
-        guidance_stop: share of the schedule, from its noisy end, that is guided.
+        sampling: how; one picture is drawn at a time, whatever ``images_per_prompt`` says.
         seed: number of the draw.
         upscale: enlarge with the studio's super-resolution, if it has any.
     """
 
     prompt: str
-    guidance_scale: float
-    num_inference_steps: int
-    dynamic_thresholding: bool = False
+    sampling: Sampling
     seed: int = 0
     upscale: bool = True
-    demonstration_guidance_scale: float | None = None
-    guidance_stop: float = 1.0
 
-    def sampling(self) -> dict[str, Any]:
-        """How the pipeline is called."""
-        return {
-            "num_inference_steps": self.num_inference_steps,
-            "guidance_scale": self.guidance_scale,
-            "demonstration_guidance_scale": self.demonstration_guidance_scale,
-            "dynamic_thresholding": self.dynamic_thresholding,
-            "guidance_stop": self.guidance_stop,
-        }
+    def record(self) -> dict[str, Any]:
+        """How a picture is drawn, for its record."""
+        return {name: value for name, value in asdict(self.sampling).items() if name != "images_per_prompt"}
 
 
 class Studio:
@@ -110,9 +97,10 @@ class Studio:
         output = self.pipeline(
             wish.prompt,
             demonstrations=self.encode(demonstrations),
+            sampling=wish.sampling,
+            num_images_per_prompt=1,
             generator=torch_generator(wish.seed, "generate", wish.prompt, number),
             callback=callback,
-            **wish.sampling(),
         )
         picture = np.asarray(output.images[0])
         if wish.upscale and self.super_resolution is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,32 @@ class ShardIndex(Mapping[str, bytes]):
     def picture(self, key: str) -> np.ndarray:
         """uint8 ``(H, W, 3)`` of a picture."""
         return decode_rgb(self[key])
+
+
+@dataclass(frozen=True)
+class Member:
+    """One picture of a shard, where the path of a picture in a file of its own could stand."""
+
+    path: Path
+    name: str
+    shard: ShardIndex = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, shard: ShardIndex, key: str) -> Member:
+        """The picture of a key."""
+        return cls(shard.path, key, shard)
+
+    def read(self) -> bytes:
+        """The encoded picture."""
+        return self.shard[self.name]
+
+
+def members_by_subject(shard: ShardIndex) -> dict[str, list[Member]]:
+    """Pictures of a shard with keys ``SUBJECT__NN`` by subject, in the shard's order."""
+    found: dict[str, list[Member]] = {}
+    for key in shard:
+        found.setdefault(key.rsplit("__", 1)[0], []).append(Member.of(shard, key))
+    return found
 
 
 class LazyPictures(Mapping[str, np.ndarray]):

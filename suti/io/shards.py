@@ -70,3 +70,13 @@ def read_images(paths: str | Path | Iterable[str | Path]) -> dict[str, np.ndarra
             if name.endswith((".png", ".jpg", ".jpeg", ".webp")):
                 images[name.rsplit(".", 1)[0]] = decode_rgb(data)
     return images
+
+
+def shard_paths(paths: list[str], shards: int | None) -> list[str]:
+    """Paths of a list argument; with ``shards``, each is a pattern whose ``{shard}`` counts from 0.
+
+    Thousands of names do not fit a command line, so a rule passes the pattern of their names instead.
+    """
+    if shards is None:
+        return paths
+    return [path.replace("{shard}", str(shard)) for path in paths for shard in range(shards)]

@@ -101,15 +101,18 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("image_id", "string", "key of the picture in the image shard beside this table"),
         ("text", "string", "text of the demonstration"),
     ),
-    "scores": _columns(
+    "samples": _columns(
         ("sample_id", "string", "key of the picture in the samples shard"),
         ("subject_id", "string", "subject of the expert that drew it"),
         ("prompt_id", "string", "prompt"),
         ("prompt", "string", "prompt p_s"),
         ("expert_id", "string", "content address of the expert"),
-        ("clip_sample", "float64", "CLIP(y_s, p_s): raw cosine of the sample and its prompt"),
-        ("clip_demonstration", "float64", "max over C_s of CLIP(x, p_s): raw cosine"),
-        ("delta", "float64", "delta-CLIP of Eq. 6: clip_sample - clip_demonstration"),
+    ),
+    "scores": _columns(
+        ("sample_id", "string", "sample"),
+        ("subject_id", "string", "subject of the expert that drew it"),
+        ("prompt_id", "string", "prompt"),
+        ("score", "float64", "the score that the file is named after, e.g. delta-CLIP of Eq. 6; larger is kept first"),
     ),
     "expert_log": _columns(
         ("expert_id", "string", "content address of the expert"),
@@ -122,7 +125,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("sample_id", "string", "a member of G at this lambda"),
         ("subject_id", "string", "subject"),
         ("prompt_id", "string", "prompt"),
-        ("delta", "float64", "delta-CLIP, larger than lambda"),
+        ("score", "float64", "its score (filtering.score, delta-CLIP by default), larger than lambda"),
     ),
     "benchmark_subjects": _columns(
         ("subject_id", "string", "held-out subject"),
@@ -174,7 +177,12 @@ TABLES: dict[str, tuple[Column, ...]] = {
             "1 if subject, text and realism all pass their thresholds (the paper's AND), else 0",
             True,
         ),
-        ("nearest_dino", "float64", "largest cosine of DINO embeddings to a known picture of the subject", True),
+        (
+            "nearest_dino",
+            "float64",
+            "largest cosine of DINO embeddings (else DINOv2, else the first) to a known picture",
+            True,
+        ),
         ("nearest_pixels", "float64", "largest correlation of pixels with a known picture, in [-1, 1]", True),
         ("diversity", "float64", "mean DINO distance to the other pictures of the prompt; null if there is one", True),
         ("dinov2", "float64", "mean cosine of DINOv2 embeddings to the subject's real pictures", True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from suti.config.schema import Skill
+from suti.config.values import Skill
 from suti.language.backends.base import Unusable
 from suti.language.grammar import GENERIC
 from suti.language.lexicon import Lexicon

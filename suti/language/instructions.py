@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from suti import seeds
-from suti.config.schema import Skill
+from suti.config.values import Skill
 from suti.language.grammar import is_plural
 from suti.language.lexicon import Lexicon
 from suti.language.schema import Description

@@ -9,8 +9,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from suti.config.schema import Skill
-from suti.language.schema import SKILLS
+from suti.config.values import SKILLS, Skill
 
 DEFAULT = Path(__file__).resolve().parents[2] / "resources" / "language" / "grammar.yaml"
 Share = Annotated[float, Field(ge=0, le=1)]

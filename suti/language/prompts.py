@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from suti.config.schema import Skill
+from suti.config.values import Skill
 from suti.language.backends.base import Message
 from suti.language.schema import Description, Evidence
 from suti.language.text import clean

@@ -9,9 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from suti.config.schema import Skill
-
-SKILLS: tuple[Skill, ...] = ("recontextualization", "attribute_editing", "art_style", "accessorization")
+from suti.config.values import Skill
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from suti import seeds
-from suti.config.schema import Skill
+from suti.config.values import SKILLS, Skill
 from suti.language.grammar import is_plural
 from suti.language.lexicon import Lexicon
-from suti.language.schema import SKILLS, Description, Evidence, Prompt
+from suti.language.schema import Description, Evidence, Prompt
 from suti.language.text import normalise, unseen_form, with_article
 
 

@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
-from suti.config.schema import Compute, Language, Skill
+from suti.config.schema import Compute, Language
+from suti.config.values import SKILLS, Skill
 from suti.language import grammar, unseen
 from suti.language import lexicon as lexicons
 from suti.language.backends.base import Backend, BackendError, Unusable, ask
 from suti.language.checks import check_prompt, description_of
 from suti.language.lexicon import Lexicon
 from suti.language.prompts import prompts_messages, subject_messages
-from suti.language.schema import SKILLS, Description, Evidence, Log, Prompt, PromptsAnswer, SubjectAnswer
+from suti.language.schema import Description, Evidence, Log, Prompt, PromptsAnswer, SubjectAnswer
 from suti.language.text import unseen_form
 
 

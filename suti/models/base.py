@@ -1,4 +1,4 @@
-"""Text-to-image bases: any diffusers folder or hub id with a ``UNet2DConditionModel``, in pixel or latent space.
+"""The backbone of UNets: any diffusers folder or hub id with a ``UNet2DConditionModel``, in pixel or latent space.
 
 The embedded tiny base, Stable Diffusion and DeepFloyd IF load by the same code: ``model_index.json`` says which
 classes the components have, and a VAE's presence says whether the space is latent.
@@ -6,15 +6,19 @@ classes the components have, and a VAE's presence says whether the space is late
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, UNet2DConditionModel
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
 
+from suti.diffusion.schedules import Diffusion
+from suti.io.model_specs import check_model_spec
+from suti.models.backbone import References
 from suti.models.codec import Codec, LatentCodec, PixelCodec, pixel_patch
+from suti.models.conditions import HIDDEN_STATES, Conditions
 from suti.models.small_attention import use_small_map_attention
 
 TEXT_ENCODERS: dict[str, type[PreTrainedModel]] = {"CLIPTextModel": CLIPTextModel, "T5EncoderModel": T5EncoderModel}
@@ -22,13 +26,32 @@ TEXT_ENCODERS: dict[str, type[PreTrainedModel]] = {"CLIPTextModel": CLIPTextMode
 
 @dataclass
 class BaseModel:
-    """A text-to-image base and what is needed to train and sample it."""
+    """A UNet base, a ``suti.models.backbone.Backbone``: DDPM, one text encoder, pixels or a VAE's latents.
+
+    Its ``unet`` may be an apprentice, which reads demonstrations too.
+    """
 
     unet: UNet2DConditionModel
     text_encoder: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     scheduler: DDPMScheduler
     vae: AutoencoderKL | None = None
+
+    @property
+    def network(self) -> UNet2DConditionModel:
+        """The UNet."""
+        return self.unet
+
+    @property
+    def schedule(self) -> Diffusion:
+        """The scheduler's noise."""
+        return Diffusion(self.scheduler)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of a UNet input."""
+        side = int(self.unet.config.sample_size)
+        return int(self.unet.config.in_channels), side, side
 
     @property
     def codec(self) -> Codec:
@@ -45,6 +68,15 @@ class BaseModel:
         """Where the UNet lives."""
         return self.unet.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the UNet's weights."""
+        return self.unet.dtype
+
+    def with_network(self, network: UNet2DConditionModel) -> Self:
+        """The same base with another UNet: an apprentice."""
+        return replace(self, unet=network)
+
     def to(self, device: torch.device | str) -> BaseModel:
         """Move all networks."""
         for module in (self.unet, self.text_encoder, self.vae):
@@ -60,9 +92,37 @@ class BaseModel:
         return self
 
     @torch.no_grad()
-    def encode_text(self, texts: list[str]) -> torch.Tensor:
-        """Hidden states ``(B, L, D)`` of the text encoder, padded to the tokenizer's length; '' is the dropped text."""
-        return encode_text(self.text_encoder, self.tokenizer, texts)
+    def encode(self, texts: Sequence[str]) -> Conditions:
+        """The texts' hidden states, padded to the tokenizer's length; '' is the dropped text."""
+        return self.encode_with_gradients(texts)
+
+    def encode_with_gradients(self, texts: Sequence[str]) -> Conditions:
+        """As ``encode``, for what trains the text encoder or the embeddings of its words."""
+        return Conditions({HIDDEN_STATES: encode_text(self.text_encoder, self.tokenizer, list(texts))})
+
+    def predict(
+        self, x: torch.Tensor, t: torch.Tensor, conditions: Conditions, references: References | None = None
+    ) -> torch.Tensor:
+        """The UNet's prediction ``(B, C, h, w)``; a variance that it learned beside it (DeepFloyd IF) is dropped.
+
+        Args:
+            x: ``(B, C, h, w)``; t: ``(B,)`` timesteps; conditions: ``(B, L, D)`` hidden states.
+            references: an apprentice's demonstrations.
+        """
+        extra = {"cross_attention_kwargs": {"demonstrations": references}} if references else {}
+        return self.unet(x, t, conditions.hidden_states, return_dict=False, **extra)[0][:, : x.shape[1]]
+
+    def encode_references(self, x_start: torch.Tensor, conditions: Conditions, k: int) -> References:
+        """Keys and values of an apprentice's new layers (``ApprenticeUNet.encode_demonstrations``).
+
+        Raises:
+            ValueError: the UNet is no apprentice.
+        """
+        # Asked of the network and not of its class: an edit of the apprentice's makes no expert anew.
+        encode = getattr(self.unet, "encode_demonstrations", None)
+        if encode is None:
+            raise ValueError("demonstrations: the model is a plain base, which takes none; load an apprentice")
+        return encode(x_start, conditions.hidden_states, k)
 
 
 def encode_text(text_encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> torch.Tensor:
@@ -78,24 +138,6 @@ def encode_text(text_encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
 def text_length(tokenizer: PreTrainedTokenizerBase) -> int:
     """Tokens of a text; at most 77, as Stable Diffusion and DeepFloyd IF use."""
     return min(int(tokenizer.model_max_length), 77)
-
-
-def check_model_spec(spec: str, field: str) -> None:
-    """Raise if ``spec`` looks like a local path and no folder is there.
-
-    A hub id has the form ``owner/name``; anything that starts with '.', '/' or 'results'/'resources', or has more
-    than one '/', is a path.
-
-    Raises:
-        FileNotFoundError: names the setting, the folder and the remedy.
-    """
-    path = Path(spec)
-    is_path = spec.startswith((".", "/", "~", "results/", "resources/")) or spec.count("/") != 1
-    if is_path and not path.expanduser().is_dir():
-        raise FileNotFoundError(
-            f"{field}: model folder {spec!r} does not exist; give a folder made by save_pretrained, a hub id "
-            f"(owner/name), or train the small models with `make models`"
-        )
 
 
 def load_base(spec: str, field: str = "models.base") -> BaseModel:

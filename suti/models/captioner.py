@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from suti.config.schema import Compute
 from suti.devices import pick_device
+from suti.io.model_specs import model_folder
 
 QUESTION = "Describe this picture in one short sentence that starts with the main object."
 
@@ -64,14 +64,13 @@ def load_captioner(spec: str, compute: Compute) -> Captioner:
         FileNotFoundError: the spec is a path and there is no such folder.
         ValueError: the model is no image-to-text model (names ``models.captioner`` and the remedy).
     """
-    looks_local = spec.startswith((".", "/", "~", "resources/")) or spec.count("/") > 1
-    folder = Path(spec).expanduser()
-    if looks_local and not folder.is_dir():
+    folder = model_folder(spec)
+    if folder is not None and not folder.is_dir():
         raise FileNotFoundError(
             f"models.captioner: no folder {spec!r}; "
             "train the shipped one with `make models`, or name a folder or hub id"
         )
-    name = str(folder) if folder.is_dir() else spec
+    name = str(folder or spec)
     torch.set_num_threads(compute.threads)
     device = pick_device(compute)
     dtype = torch.bfloat16 if compute.precision == "bf16" and device.type == "cuda" else torch.float32

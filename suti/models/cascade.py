@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from suti.config.schema import Compute, SuperResolutionStage
 from suti.devices import pick_device
-from suti.models.base import check_model_spec
+from suti.io.model_specs import check_model_spec
 from suti.models.super_resolution import PixelSuperResolution
 from suti.models.upscalers import FAMILIES, PipelineSuperResolution, load_pipeline_stage
 from suti.seeds import torch_generator

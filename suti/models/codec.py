@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
+
+from suti.io.images import centre_crop_square
 
 VAE_ROWS = 8
+Picture = Image.Image | np.ndarray
 
 
 class Codec(Protocol):
-    """Invertible (pixels) or near-invertible (VAE) map; ``factor`` is pixels a cell of the UNet's input."""
+    """Invertible (pixels) or near-invertible (VAE) map between pictures and a network's inputs."""
 
-    factor: int
+    @property
+    def factor(self) -> int:
+        """Pixels a cell of the network's input."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether inputs lie in [-1, 1], as pixels do: only then can a predicted x_0 be clipped."""
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures ``(B, 3, H, W)`` in [-1, 1] to UNet inputs ``(B, C, H / factor, W / factor)``."""
@@ -28,6 +39,7 @@ class PixelCodec:
     """Pixel space, as in Imagen: a UNet of ``3 p**2`` input channels works on p x p patches (p = 1: plain pixels)."""
 
     factor: int = 1
+    bounded: ClassVar[bool] = True
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures ``(B, 3, H, W)`` to ``(B, 3 p**2, H / p, W / p)``; exact."""
@@ -47,6 +59,7 @@ class LatentCodec:
     """
 
     vae: Any
+    bounded: ClassVar[bool] = False
 
     @property
     def factor(self) -> int:
@@ -76,3 +89,13 @@ def pixel_patch(in_channels: int) -> int:
     if 3 * patch**2 != in_channels:
         raise ValueError(f"in_channels: {in_channels}, expected 3 p**2 (3, 12, 48, ...) for a pixel base without a VAE")
     return patch
+
+
+def to_tensor(picture: Picture, size: int) -> torch.Tensor:
+    """Centre square of a picture at the model's size: ``(3, size, size)`` in [-1, 1], area-filtered when shrinking."""
+    array = np.asarray(picture.convert("RGB")) if isinstance(picture, Image.Image) else np.asarray(picture)
+    square = Image.fromarray(centre_crop_square(array))
+    if square.size != (size, size):
+        smaller = square.size[0] > size
+        square = square.resize((size, size), Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).float() / 127.5 - 1

@@ -31,9 +31,17 @@ class Demonstrations:
     keys_values: dict[str, KeysValues] = field(default_factory=dict)
     present: torch.Tensor | None = None
 
+    def __bool__(self) -> bool:
+        """Whether there are any to read."""
+        return bool(self.keys_values)
+
     def with_present(self, present: torch.Tensor | None) -> Demonstrations:
         """The same keys and values with another ``present``."""
         return Demonstrations(self.keys_values, present)
+
+    def rolled(self) -> Demonstrations:
+        """Each subject sees the demonstrations of the subject before it, the first one those of the last."""
+        return Demonstrations({n: (k.roll(1, 0), v.roll(1, 0)) for n, (k, v) in self.keys_values.items()}, self.present)
 
 
 class DemonstrationAttention(nn.Module):

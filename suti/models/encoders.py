@@ -1,10 +1,7 @@
 """Image and text encoders by spec: one loader for mining, filtering and evaluation.
 
-A spec names the library and the model:
-
-- ``open_clip:MODEL/PRETRAINED`` (``open_clip:ViT-L-14/openai``), ``open_clip:local-dir:FOLDER`` or
-  ``open_clip:hf-hub:ID``
-- ``transformers:ID_OR_FOLDER``: CLIPModel, CLIPVisionModelWithProjection, Dinov2Model, ViTModel and the like
+suti/io/model_specs.py says how a spec names the library and the model. With transformers that is a CLIPModel,
+CLIPVisionModelWithProjection, Dinov2Model, ViTModel or the like.
 
 Every encoder preprocesses as its own folder says and returns L2-normalised float32 rows, so a product of
 rows is a cosine. A row depends on its own picture alone up to float rounding of the batch's shape; where
@@ -24,10 +21,7 @@ from tqdm import tqdm
 
 from suti.config.schema import Compute
 from suti.devices import pick_device
-
-OPEN_CLIP, TRANSFORMERS = "open_clip:", "transformers:"
-LOCAL_DIR, HF_HUB = "local-dir:", "hf-hub:"
-SPEC_FORMS = "open_clip:MODEL/PRETRAINED, open_clip:local-dir:FOLDER, open_clip:hf-hub:ID or transformers:ID_OR_FOLDER"
+from suti.io.model_specs import HF_HUB, LOCAL_DIR, OPEN_CLIP, SPEC_FORMS, TRANSFORMERS, model_folder
 
 
 @runtime_checkable
@@ -76,16 +70,6 @@ def load_text_image_encoder(spec: str, compute: Compute | None = None) -> TextIm
             "both towers, e.g. open_clip:ViT-L-14/openai or open_clip:local-dir:resources/models/clip"
         )
     return encoder
-
-
-def model_folder(spec: str) -> Path | None:
-    """The local folder that a spec names, or None for a model of a hub or registry."""
-    name = spec.removeprefix(OPEN_CLIP)
-    if name.startswith(LOCAL_DIR):
-        return Path(name.removeprefix(LOCAL_DIR))
-    name = spec.removeprefix(TRANSFORMERS)
-    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
-    return Path(name).expanduser() if looks_local or Path(name).is_dir() else None
 
 
 class Encoder:

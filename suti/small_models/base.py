@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase, T5Config, T5EncoderModel
 
 from suti.diffusion.losses import denoising_loss
-from suti.models.base import BaseModel, encode_text
+from suti.models.base import BaseModel
 from suti.models.codec import PixelCodec
 from suti.optim.muon import Muon
 from suti.seeds import generator, torch_generator
@@ -134,7 +134,7 @@ def train_base(settings: BaseTraining, checkpoint: Path, log: list[dict[str, flo
         first = state["step"]
         log.extend(state["log"])
     codec = PixelCodec(PATCH)
-    network = torch.compile(unet) if settings.compile else unet
+    called = base.with_network(torch.compile(unet)) if settings.compile else base
     corpus = Corpus(settings.seed, first, settings.steps, settings.batch_size, base.tokenizer)
     loader = DataLoader(corpus, batch_size=None, num_workers=1, prefetch_factor=4)
     progress = tqdm(loader, total=settings.steps, initial=first, desc="train base", mininterval=5)
@@ -150,10 +150,9 @@ def train_base(settings: BaseTraining, checkpoint: Path, log: list[dict[str, flo
         timesteps = (1000 * torch.rand(len(x_start), generator=draw) ** 0.6).long().clamp(max=999).to(x_start.device)
         weight = 1 + SUBJECT_WEIGHT * F.avg_pool2d(batch["masks"].to(settings.device), PATCH)
         with torch.autocast(settings.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            text = encode_text(text_encoder, base.tokenizer, batch["captions"])
+            conditions = base.encode_with_gradients(batch["captions"])
             loss = denoising_loss(
-                lambda x, t, text=text: network(x, t, text, return_dict=False)[0],
-                base.scheduler, x_start, noise, timesteps, weight,
+                lambda x, t, c=conditions: called.predict(x, t, c), base.schedule, x_start, noise, timesteps, weight
             ).mean()  # fmt: skip
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from suti.io.atomic import atomic_path
+from suti.io.state import read_state, write_state
 from suti.seeds import stable_hash
 
 Loss = Callable[[int], dict[str, Tensor]]
@@ -150,16 +148,15 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor],
 ) -> None:
-    """One safetensors file: weights, average, both moments; its header has the step and the run's key."""
-    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"average/{name}": value for name, value in average.items()}
-    for name, parameter in parameters.items():
-        for moment in ("exp_avg", "exp_avg_sq"):
-            if moment in optimizer.state[parameter]:
-                tensors[f"{moment}/{name}"] = optimizer.state[parameter][moment]
-    tensors = {name: value.detach().clone().contiguous().cpu() for name, value in tensors.items()}
-    with atomic_path(path) as part:
-        save_file(tensors, part, metadata={"step": str(step), "key": key})
+    """One file (suti/io/state.py): weights, average, both moments, the step and the run's key."""
+    moments = {
+        name: {moment: optimizer.state[parameter][moment] for moment in ("exp_avg", "exp_avg_sq")}
+        for name, parameter in parameters.items()
+        if parameter in optimizer.state
+    }
+    weights = {name: value.clone() for name, value in model.state_dict().items()}  # tied ones share their memory
+    state = {"key": key, "step": step, "model": weights, "average": average, "moments": moments}
+    write_state(Path(path), state)
 
 
 def load_checkpoint(
@@ -170,26 +167,26 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor],
 ) -> int:
-    """The step to go on from: 0 without a checkpoint, or if the one there is of other settings."""
+    """The step to go on from: 0 without a checkpoint, or if the one there is damaged or of other settings."""
     if path is None or not Path(path).is_file():
         return 0
-    with safe_open(path, framework="pt") as stream:
-        metadata = stream.metadata() or {}
-        if metadata.get("key") != key:
-            print(f"{path}: checkpoint of other settings, starting anew")
-            return 0
-        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    step = int(metadata["step"])
-    model.load_state_dict({n.removeprefix("model/"): v for n, v in tensors.items() if n.startswith("model/")})
-    for name, value in tensors.items():
-        if name.startswith("average/"):
-            average[name.removeprefix("average/")].copy_(value)
-    for name, parameter in parameters.items():
-        if f"exp_avg/{name}" in tensors:
-            optimizer.state[parameter] = {
-                "step": torch.tensor(float(step)),
-                "exp_avg": tensors[f"exp_avg/{name}"].to(parameter.device),
-                "exp_avg_sq": tensors[f"exp_avg_sq/{name}"].to(parameter.device),
-            }
+    try:
+        state = read_state(Path(path))
+    except ValueError as error:
+        print(f"{error}; starting anew")
+        return 0
+    if state["key"] != key:
+        print(f"{path}: checkpoint of other settings, starting anew")
+        return 0
+    step = int(state["step"])
+    model.load_state_dict(state["model"])
+    for name, value in state["average"].items():
+        average[name].copy_(value)
+    for name, moments in state["moments"].items():
+        parameter = parameters[name]
+        optimizer.state[parameter] = {
+            "step": torch.tensor(float(step)),
+            **{moment: value.to(parameter.device) for moment, value in moments.items()},
+        }
     print(f"resumed {path} at step {step}")
     return step

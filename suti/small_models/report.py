@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from suti.config.schema import Compute
 from suti.models.base import load_base
 from suti.models.captioner import load_captioner
 from suti.models.pipeline import SuTIPipeline
@@ -57,7 +59,7 @@ def base_samples(folder: Path, seed: int, count: int) -> tuple[np.ndarray, list[
     truth, people, scenes = views.flat()
     prompts = [scene_phrase(person, scene) for person, scene in zip(people, scenes, strict=True)]
     base = load_base(str(folder.resolve()))
-    pipe = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipe = SuTIPipeline.of(base)
     images = []
     for start in range(0, count, 32):
         some = prompts[start : start + 32]
@@ -91,13 +93,13 @@ def evaluate_base(folder: Path, probe: Probe, seed: int, count: int = 96) -> dic
     return result
 
 
-def sheets(models: Path, seed: int, folder: Path) -> list[Path]:
+def sheets(models: Path, seed: int, folder: Path, compute: Compute) -> list[Path]:
     """Write the sheets of super-resolution, captions and the probe's realism. Returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, make in (
         ("super_resolution", upscaling_sheet),
-        ("captioner", caption_sheet),
+        ("captioner", partial(caption_sheet, compute=compute)),
         ("probe", realism_sheet),
     ):
         if (models / name).is_dir():
@@ -131,14 +133,12 @@ def upscaling_sheet(folder: Path, seed: int) -> Image.Image:
     return tile([list(low), list(bicubic(low)), list(stage.upscale(low)), list(high)], 128)
 
 
-def caption_sheet(folder: Path, seed: int) -> Image.Image:
+def caption_sheet(folder: Path, seed: int, compute: Compute) -> Image.Image:
     """Held-out renders with the captioner's words."""
     from textwrap import fill
 
-    from suti.config.schema import Compute
-
     images = draw_views("held out", "captioner", seed, "sheet", subjects=12, views=1, size=64).flat()[0]
-    texts = [fill(text, 24) for text in load_captioner(str(folder.resolve()), Compute()).caption(list(images))]
+    texts = [fill(text, 24) for text in load_captioner(str(folder.resolve()), compute).caption(list(images))]
     return tile([list(images[:6]), list(images[6:])], 128, [texts[:6], texts[6:]], label=54)
 
 

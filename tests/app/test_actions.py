@@ -18,13 +18,15 @@ from PIL import Image
 from suti.app import actions, style
 from suti.app.actions import MAX_PICTURES, Problem, Subject
 from suti.app.examples import world_examples
+from suti.diffusion.settings import Sampling
 from suti.generation.studio import SUBJECTS, Studio, Wish
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.pipeline import SuTIPipeline
 from tests.tiny import tiny_base
 
 LIMIT = 1_000_000
-WISH = Wish("a dog in the snow", guidance_scale=2.0, num_inference_steps=2, seed=3)
+SAMPLING = Sampling(num_inference_steps=2, guidance_scale=2.0)
+WISH = Wish("a dog in the snow", SAMPLING, seed=3)
 
 
 class Captioner:
@@ -121,7 +123,7 @@ def test_no_more_than_five(studio: Studio, tmp_path: Path) -> None:
 def test_a_subject_is_encoded_once_until_it_changes(studio: Studio, tmp_path: Path) -> None:
     one = subject(10, 200)
     actions.draw(studio, one, WISH, 3, tmp_path)
-    actions.draw(studio, one, Wish("a dog on the beach", 2.0, 2), 1, tmp_path)
+    actions.draw(studio, one, Wish("a dog on the beach", SAMPLING), 1, tmp_path)
     assert studio.encodings == 1
     actions.draw(studio, one.with_captions(["a dog", "a dog 200"]), WISH, 1, tmp_path)
     actions.draw(studio, subject(10, 201), WISH, 1, tmp_path)
@@ -144,6 +146,7 @@ def test_draw_reports_each_step_and_writes_files_that_say_how(studio: Studio, tm
         assert picture.tobytes() != other.tobytes()
         told = json.loads(picture.text["suti"])
     assert (told["seed"], told["guidance_scale"], told["texts"]) == (3, 2.0, ["a dog 10"])
+    assert "images_per_prompt" not in told and told["num_inference_steps"] == 2
 
 
 @pytest.mark.parametrize(("after", "finished"), [(0, 0), (1, 0), (2, 1), (3, 1)])
@@ -189,7 +192,7 @@ def test_pictures_are_enlarged_if_wished(pipeline: SuTIPipeline, tmp_path: Path)
             return images.repeat(2, axis=1).repeat(2, axis=2)
 
     studio = Studio(pipeline, super_resolution=Twice())
-    plain = Wish(WISH.prompt, 2.0, 2, seed=3, upscale=False)
+    plain = Wish(WISH.prompt, SAMPLING, seed=3, upscale=False)
     told: list[tuple[int, int, str]] = []
     drawn = [
         actions.draw(studio, subject(10), wish, 2, tmp_path, lambda *now: told.append(now))[0] for wish in (WISH, plain)
@@ -238,8 +241,9 @@ def test_bad_requests_are_sentences(
 )
 def test_bad_numbers_are_sentences(change: dict[str, object], sentence: str) -> None:
     good = {"prompt": "a  dog", "guidance_scale": 3, "demonstration_guidance_scale": 5, "steps": 4.0, "seed": 1.0}
-    fixed = {"upscale": False, "dynamic_thresholding": True, "guidance_stop": 0.5}
-    assert actions.wish_of(**good, **fixed) == Wish("a dog", 3, 4, True, 1, False, 5, 0.5)
+    fixed = {"upscale": False, "otherwise": Sampling(9, 9, dynamic_thresholding=True, guidance_stop=0.5)}
+    asked = Sampling(4, 3, True, 1, demonstration_guidance_scale=5, guidance_stop=0.5)
+    assert actions.wish_of(**good, **fixed) == Wish("a dog", asked, 1, False)
     with pytest.raises(Problem, match=sentence):
         actions.wish_of(**{**good, **change}, **fixed)
 

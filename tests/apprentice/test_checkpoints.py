@@ -7,8 +7,9 @@ import pickle
 import pytest
 import torch
 
-from suti.apprentice.checkpoints import checkpoint_path, newest_first, read_state, rotate, write_state
+from suti.apprentice.checkpoints import checkpoint_path, newest_first, rotate
 from suti.apprentice.loop import resume
+from suti.io.state import read_state, write_state
 from tests.small_g import run, trainer
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -13,10 +12,12 @@ import pytest
 import torch
 
 from suti.diffusion.sampling import sampling_scheduler
+from suti.diffusion.settings import Sampling
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.base import load_base
 from suti.models.demonstration_attention import DemonstrationAttention, DemonstrationProcessor, Demonstrations
-from suti.models.pipeline import SuTIPipeline, draw, save_base
+from suti.models.drawing import draw
+from suti.models.pipeline import SuTIPipeline, save_base
 from tests.tiny import tiny_base
 
 KINDS = ["pixel", "latent", "if"]
@@ -24,11 +25,10 @@ KINDS = ["pixel", "latent", "if"]
 
 def inputs(base, rows: int = 4):
     generator = torch.Generator().manual_seed(1)
-    side, channels = base.unet.config.sample_size, base.unet.config.in_channels
-    x = torch.randn(rows, channels, side, side, generator=generator)
-    shown = torch.randn(6, channels, side, side, generator=generator)
+    x, shown = (torch.randn(count, *base.shape, generator=generator) for count in (rows, 6))
     timesteps = torch.tensor([0, 10, 500, 999][:rows])
-    return x, timesteps, base.encode_text(["a teapot", "a dog"] * (rows // 2)), shown, base.encode_text(["a cat"] * 6)
+    text, texts = base.encode(["a teapot", "a dog"] * (rows // 2)), base.encode(["a cat"] * 6)
+    return x, timesteps, text.hidden_states, shown, texts.hidden_states
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -128,7 +128,7 @@ def test_gradients_reach_every_new_parameter(kind):
 def test_pipeline_saved_elsewhere_draws_the_same_pixels(kind, tmp_path):
     base = tiny_base(kind)
     unet = ApprenticeUNet.from_base(base.unet, initialization="random")
-    pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipe = SuTIPipeline.of(base.with_network(unet))
     pipe.save_pretrained(tmp_path / "apprentice")
     again = SuTIPipeline.from_pretrained(tmp_path / "apprentice")
     assert isinstance(again.unet, ApprenticeUNet)
@@ -157,7 +157,7 @@ def random_apprentice():
 
 def guided(base, unet, shown, **scales):
     """Pictures, and how many rows each forward pass of the UNet had."""
-    pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipe = SuTIPipeline.of(base.with_network(unet))
     rows: list[int] = []
     watch = unet.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[0])))
     draw = pipe("a cat on the beach", shown, num_inference_steps=2, output_type="np",
@@ -186,21 +186,21 @@ def test_separate_weights_combine_three_predictions():
     base = tiny_base()
     torch.manual_seed(0)
     unet = ApprenticeUNet.from_base(base.unet, initialization="random")
-    pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipe = SuTIPipeline.of(base.with_network(unet))
     picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     encoded = pipe.encode_subject([(picture, "a cat")])
-    noise = torch.randn(1, *unet_input(base), generator=torch.Generator().manual_seed(5))
+    noise = torch.randn(1, *base.shape, generator=torch.Generator().manual_seed(5))
     scheduler = sampling_scheduler(base.scheduler, pixel=True, dynamic_thresholding=False)
     scheduler.set_timesteps(1)
     with torch.no_grad():
-        text, empty = base.encode_text(["a cat on the beach"]), base.encode_text([""])
+        text, empty = (base.encode([said]).hidden_states for said in ("a cat on the beach", ""))
         predict = lambda t, d: unet(noise, scheduler.timesteps[:1], t,  # noqa: E731
                                     cross_attention_kwargs={"demonstrations": d}).sample  # fmt: skip
         none, seen, both = predict(empty, Demonstrations()), predict(empty, encoded), predict(text, encoded)
         want = scheduler.step(none + 5 * (seen - none) + 2 * (both - seen), scheduler.timesteps[0], noise).prev_sample
     noise_again = [torch.Generator().manual_seed(5)]
-    got = draw(base_with(base, unet), ["a cat on the beach"], encoded, noise_again, 1, 2.0, False,
-               demonstration_guidance_scale=5.0)  # fmt: skip
+    got = draw(base.with_network(unet), ["a cat on the beach"], encoded, noise_again,
+               Sampling(1, 2.0, demonstration_guidance_scale=5.0))  # fmt: skip
     pixels = ((base.codec.decode(want).permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
     assert np.abs(got.astype(int) - pixels).max() <= 1
 
@@ -223,26 +223,17 @@ def test_guidance_stops_at_low_noise():
 
 def test_the_unguided_steps_of_several_rows_keep_their_order():
     base, unet, shown = random_apprentice()
-    pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipe = SuTIPipeline.of(base.with_network(unet))
     encoded, prompts = pipe.encode_subject(shown), ["a cat on the beach", "a red cat", "a cat"]
 
     def drawn(prompts, seeds):
         noise = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return draw(base_with(base, unet), prompts, encoded, noise, 3, 3.0, False,
-                    demonstration_guidance_scale=5.0, guidance_stop=0.5)  # fmt: skip
+        sampling = Sampling(3, 3.0, demonstration_guidance_scale=5.0, guidance_stop=0.5)
+        return draw(base.with_network(unet), prompts, encoded, noise, sampling)
 
     together = drawn(prompts, range(3))
     for row, prompt in enumerate(prompts):
         assert np.abs(together[row].astype(int) - drawn([prompt], [row])[0].astype(int)).max() <= 1
-
-
-def unet_input(base):
-    side = int(base.unet.config.sample_size)
-    return base.unet.config.in_channels, side, side
-
-
-def base_with(base, unet):
-    return dataclasses.replace(base, unet=unet)
 
 
 ELSEWHERE = """
@@ -262,7 +253,7 @@ np.save(folder + "/drawn.npy", drawn)
 def test_loaded_in_another_process_it_draws_the_same_pixels(tmp_path, one_thread):
     base = tiny_base()
     unet = ApprenticeUNet.from_base(base.unet, initialization="random")
-    pipe = SuTIPipeline(unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipe = SuTIPipeline.of(base.with_network(unet))
     pipe.save_pretrained(tmp_path / "apprentice")
     shown = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 3), dtype=np.uint8)
     np.save(tmp_path / "shown.npy", shown)
@@ -276,7 +267,7 @@ def test_loaded_in_another_process_it_draws_the_same_pixels(tmp_path, one_thread
 def test_a_plain_base_takes_no_demonstrations(tmp_path):
     save_base(tiny_base(), tmp_path / "base")
     base = load_base(str(tmp_path / "base"))
-    pipe = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler)
+    pipe = SuTIPipeline.of(base)
     with pytest.raises(ValueError, match="plain base"):
         pipe("a cat", [(np.zeros((8, 8, 3), np.uint8), "a cat")])
     assert pipe.encode_subject([]).keys_values == Demonstrations().keys_values == {}

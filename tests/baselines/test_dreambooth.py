@@ -8,8 +8,9 @@ import torch
 
 from suti.baselines.dreambooth import DreamBooth, class_pictures, draw_dreambooth
 from suti.config.schema import Compute
-from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet
-from suti.generation.draw import BenchmarkSubject, Sampling, training_set
+from suti.diffusion.settings import Sampling
+from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, subject_unet, training_set
+from suti.generation.draw import BenchmarkSubject
 from tests.tiny import tiny_base
 
 FP32 = Compute(precision="fp32", device="cpu")

@@ -78,7 +78,7 @@ def test_killed_pairs_go_on_and_an_editor_learns_from_them(
     make = load("make_instruction_pairs", monkeypatch)
     monkeypatch.setattr(make, "load_text_image_encoder", lambda spec, compute: AnyClip())
     monkeypatch.setattr(make, "CHUNK", 2)
-    drawn, inner = [], make.draw_wanted
+    drawn, inner = [], make.draw_pictures
 
     def counted(base: object, chunk: list, *rest: object) -> object:
         if len(drawn) == 2:
@@ -86,11 +86,11 @@ def test_killed_pairs_go_on_and_an_editor_learns_from_them(
         drawn.append([pair.pair_id for pair in chunk])
         return inner(base, chunk, *rest)
 
-    monkeypatch.setattr(make, "draw_wanted", counted)
+    monkeypatch.setattr(make, "draw_pictures", counted)
     with pytest.raises(Killed):
         run(make, monkeypatch, **files)
     assert not Path(str(files["pairs"])).exists()
-    kept = sorted((tmp_path / "cache").glob("*.tar"))
+    kept = sorted((tmp_path / "cache").glob("*/*.tar"))
     assert len(kept) == 2
     kept[0].write_bytes(b"no tar")
     drawn.clear()
@@ -99,7 +99,7 @@ def test_killed_pairs_go_on_and_an_editor_learns_from_them(
     assert not (tmp_path / "cache").exists()
     interrupted = [Path(str(files[name])).read_bytes() for name in ("pairs", "images")]
     drawn.clear()
-    monkeypatch.setattr(make, "draw_wanted", inner)
+    monkeypatch.setattr(make, "draw_pictures", inner)
     run(make, monkeypatch, **files)
     assert interrupted == [Path(str(files[name])).read_bytes() for name in ("pairs", "images")]
     assert len(tables.read(files["pairs"], "instruction_pairs")) == 6

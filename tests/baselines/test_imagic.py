@@ -12,10 +12,11 @@ from suti.baselines.imagic import Imagic, draw_imagic, optimise_embedding
 from suti.benchmark.world import benchmark_subjects, demonstrations
 from suti.config.schema import Compute
 from suti.diffusion.losses import denoising_loss
-from suti.experts.fine_tuning import FineTuning
-from suti.generation.draw import BenchmarkSubject, Sampling, draw_subject, training_set
+from suti.diffusion.settings import Sampling
+from suti.experts.fine_tuning import FineTuning, training_set
+from suti.generation.draw import BenchmarkSubject, draw_subject
 from suti.models.base import load_base
-from suti.models.demonstration_attention import Demonstrations
+from suti.models.conditions import Conditions
 from tests.tiny import tiny_base
 
 FP32 = Compute(precision="fp32", device="cpu")
@@ -34,15 +35,17 @@ def test_the_embedding_comes_to_describe_the_picture() -> None:
     noise = torch.randn(8, *data.x_start.shape[1:], generator=torch.Generator().manual_seed(0))
     timesteps = torch.linspace(200, 950, 8).long()
 
-    def loss(text: torch.Tensor) -> float:
+    def loss(text: Conditions) -> float:
         with torch.no_grad():
             return denoising_loss(
-                lambda x, t: base.unet(x, t, text.expand(8, -1, -1), return_dict=False)[0],
-                base.scheduler, data.x_start.expand(8, -1, -1, -1), noise, timesteps,
+                lambda x, t: base.predict(x, t, text.expand(8)),
+                base.schedule, data.x_start.expand(8, -1, -1, -1), noise, timesteps,
             ).mean().item()  # fmt: skip
 
-    found = optimise_embedding(base, data.x_start, data.text, replace(SETTINGS, embedding_steps=8), FP32, (0, "x"))
-    assert loss(found) < loss(data.text)
+    found = optimise_embedding(
+        base, data.x_start, data.conditions, replace(SETTINGS, embedding_steps=8), FP32, (0, "x")
+    )
+    assert loss(found) < loss(data.conditions)
 
 
 @pytest.mark.parametrize("kind", ["pixel", "latent"])
@@ -53,7 +56,7 @@ def test_every_picture_is_fitted_by_itself(kind: str) -> None:
     assert all(torch.equal(v, before[k]) for k, v in base.unet.state_dict().items())
     assert not any(p.requires_grad for p in base.unet.parameters())
     trained = sum(v.numel() for k, v in base.unet.named_parameters() if not k.startswith(("conv_in", "conv_out")))
-    assert drawn.stored_bytes == 2 * 4 * (trained + base.encode_text([""]).numel())
+    assert drawn.stored_bytes == 2 * 4 * (trained + base.encode([""]).hidden_states.numel())
     assert drawn.optimisation_seconds == 0 < drawn.first_seconds
     # A prompt less and a demonstration less change no other picture; image 1 is of demonstration 1.
     less = replace(SUBJECT, prompts=SUBJECT.prompts[1:])
@@ -68,7 +71,7 @@ def test_without_training_it_is_the_base() -> None:
     """No steps on the embedding and next to none on the weights: what the base draws, whatever eta."""
     base = tiny_base()
     still = replace(SETTINGS, embedding_steps=0, tuning=replace(SETTINGS.tuning, learning_rate=1e-12))
-    plain = draw_subject(base, SUBJECT, Demonstrations(), [p for _, p in SUBJECT.prompts], SAMPLING, FP32, 0)
+    plain = draw_subject(base, SUBJECT, None, [p for _, p in SUBJECT.prompts], SAMPLING, FP32, 0)
     for eta in (0.0, 1.0):
         drawn = draw_imagic(base, SUBJECT, replace(still, eta=eta), SAMPLING, FP32, 0)
         assert abs(drawn.images.astype(int) - plain.images).max() <= 1

@@ -22,13 +22,15 @@ from suti.baselines.instruct_pix2pix import (
     save_instruct_pix2pix,
     train_instruct_pix2pix,
 )
-from suti.baselines.instruction_pairs import Wanted, chosen_pairs, draw_wanted, score, wanted_pairs
+from suti.baselines.instruction_pairs import Pair, chosen_pairs, draw_pictures, plan_pairs, score
 from suti.config.schema import Compute, Language
+from suti.config.values import SKILLS
 from suti.diffusion.sampling import sampling_scheduler
-from suti.generation.draw import BenchmarkSubject, Sampling
+from suti.diffusion.settings import Sampling
+from suti.generation.draw import BenchmarkSubject
 from suti.language.instructions import Edit, edits, instruction_of
 from suti.language.lexicon import load
-from suti.language.schema import SKILLS, Description
+from suti.language.schema import Description
 from suti.seeds import torch_generator
 from suti.small_models.loop import LoopSettings
 from tests.tiny import tiny_base
@@ -78,24 +80,24 @@ def test_edits_change_one_thing() -> None:
 
 def test_fewer_pairs_are_some_of_more() -> None:
     skills, lexicon = Language().skills, load()
-    many = wanted_pairs(SUBJECTS, skills, 6, 3, lexicon, 0)
+    many = plan_pairs(SUBJECTS, skills, 6, 3, lexicon, 0)
     assert len(many) == 18 and len({p.pair_id for p in many}) == 18 and len({p.edit_id for p in many}) == 6
     assert all(0.1 <= p.share <= 0.9 for p in many)
-    fewer = wanted_pairs(SUBJECTS, skills, 2, 2, lexicon, 0)
+    fewer = plan_pairs(SUBJECTS, skills, 2, 2, lexicon, 0)
     assert {p.pair_id for p in fewer} < {p.pair_id for p in many}
     with pytest.raises(ValueError, match="no subjects"):
-        wanted_pairs(SUBJECTS[:0], skills, 4, 2, lexicon, 0)
+        plan_pairs(SUBJECTS[:0], skills, 4, 2, lexicon, 0)
 
 
 def test_pairs_share_their_noise_and_do_not_see_each_other() -> None:
     base = tiny_base()
     same = Edit("a cat in the snow", "make it in the snow", "a cat in the snow", "recontextualization")
     other = replace(same, target="a dog on the beach")
-    pairs = [Wanted("0", "0", same, 0.5), Wanted("1", "1", other, 0.5)]
-    before, after = draw_wanted(base, pairs, SAMPLING, FP32, 0)
+    pairs = [Pair("0", "0", same, 0.5), Pair("1", "1", other, 0.5)]
+    before, after = draw_pictures(base, pairs, SAMPLING, FP32, 0)
     np.testing.assert_array_equal(before[0], after[0])
     assert (before[1] != after[1]).any()
-    alone = draw_wanted(base, pairs[1:], SAMPLING, FP32, 0)
+    alone = draw_pictures(base, pairs[1:], SAMPLING, FP32, 0)
     assert max(abs(a[0].astype(int) - b[1]).max() for a, b in zip(alone, (before, after), strict=True)) <= 1
 
 
@@ -114,7 +116,7 @@ class Plane:
 
 def test_scores_by_hand() -> None:
     """The first picture lies at 0 degrees; the second at 90, at 0, and at 45."""
-    pair = Wanted("p", "p", Edit("source", "make it", "target", "art_style"), 0.5)
+    pair = Pair("p", "p", Edit("source", "make it", "target", "art_style"), 0.5)
     colours = [(100, 0, 0), (0, 100, 0), (100, 0, 0), (100, 100, 0)]
     first, *others = (np.full((2, 2, 3), c, np.uint8) for c in colours)
     rows = list(score([pair] * 3, np.stack([first] * 3), np.stack(others), Plane()))
@@ -142,7 +144,7 @@ def test_it_starts_as_the_base(kind: str) -> None:
     base = tiny_base(kind)
     model = editing_model(base)
     x, picture = torch.randn(2, 2, model.channels, 8, 8, generator=torch.Generator().manual_seed(0))
-    text, t = base.encode_text(["a cat", ""]), torch.tensor([10, 900])
+    text, t = base.encode(["a cat", ""]).hidden_states, torch.tensor([10, 900])
     with torch.no_grad():
         assert torch.allclose(
             model.unet(torch.cat([x, picture], 1), t, text).sample, base.unet(x, t, text).sample, atol=1e-6

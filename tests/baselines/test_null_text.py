@@ -11,7 +11,9 @@ import torch
 from suti.baselines.null_text import NullText, ddim_invert, draw_null_text, edit, invert, tune_null_text
 from suti.benchmark.world import benchmark_subjects, demonstrations
 from suti.config.schema import Compute
-from suti.generation.draw import BenchmarkSubject, Sampling, training_set
+from suti.diffusion.settings import Sampling
+from suti.experts.fine_tuning import training_set
+from suti.generation.draw import BenchmarkSubject
 from suti.models.base import load_base
 from tests.tiny import tiny_base
 
@@ -46,24 +48,28 @@ def test_tuning_brings_the_picture_back_better_than_inversion_alone() -> None:
 def test_rows_are_tuned_as_if_alone(kind: str) -> None:
     base = tiny_base(kind)
     data = training_set(base, list(PICTURES), ["a red cat", "a blue cat"])
-    trajectory = ddim_invert(base, data.x_start, data.text, 3, FP32)
+    trajectory = ddim_invert(base, data.x_start, data.conditions, 3, FP32)
     assert len(trajectory) == 4
     assert torch.equal(trajectory[-1], data.x_start)
-    together = tune_null_text(base, trajectory, data.text, SETTINGS, FP32)
-    assert together.shape == (3, 2, *data.text.shape[1:])
+    together = tune_null_text(base, trajectory, data.conditions, SETTINGS, FP32)
+    assert together.shape == (3, 2, *data.conditions.hidden_states.shape[1:])
     for row in range(2):
-        alone = tune_null_text(base, [x[row : row + 1] for x in trajectory], data.text[row : row + 1], SETTINGS, FP32)
+        alone = tune_null_text(
+            base, [x[row : row + 1] for x in trajectory], data.conditions[row : row + 1], SETTINGS, FP32
+        )
         torch.testing.assert_close(together[:, row : row + 1], alone, rtol=1e-3, atol=1e-3)
 
 
 def test_early_stop_leaves_the_empty_text() -> None:
     base = tiny_base()
     data = training_set(base, [PICTURES[0]], ["a cat"])
-    trajectory = ddim_invert(base, data.x_start, data.text, 3, FP32)
+    trajectory = ddim_invert(base, data.x_start, data.conditions, 3, FP32)
     for settings in (replace(SETTINGS, early_stop=1e9), replace(SETTINGS, inner_steps=0)):
-        nulls = tune_null_text(base, trajectory, data.text, settings, FP32)
-        assert all(torch.equal(null, base.encode_text([""])) for null in nulls)
-    assert not torch.equal(tune_null_text(base, trajectory, data.text, SETTINGS, FP32)[0], base.encode_text([""]))
+        nulls = tune_null_text(base, trajectory, data.conditions, settings, FP32)
+        assert all(torch.equal(null, base.encode([""]).hidden_states) for null in nulls)
+    assert not torch.equal(
+        tune_null_text(base, trajectory, data.conditions, SETTINGS, FP32)[0], base.encode([""]).hidden_states
+    )
 
 
 def test_image_i_edits_demonstration_i() -> None:

@@ -8,10 +8,10 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from suti.baselines.prompt_to_prompt import draw_pairs
+from suti.diffusion.settings import Sampling
 from suti.models.attention_control import AttentionControl, ControlledAttnProcessor, controlled_attention
 from suti.models.base import BaseModel
-from suti.models.demonstration_attention import Demonstrations
-from suti.models.pipeline import draw
+from suti.models.drawing import draw
 from suti.models.word_alignment import Alignment, align
 from suti.seeds import torch_generator
 from suti.small_models.vocabulary import build_tokenizer
@@ -112,7 +112,7 @@ def pairs(
     base: BaseModel, source: str, target: str, cross: float, self_: float, unconditional: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     generators = [tuple(torch_generator(0, "pair") for _ in range(2))]
-    return draw_pairs(base, [source], [target], generators, 4, 3.0, False, cross, self_, unconditional)
+    return draw_pairs(base, [source], [target], generators, Sampling(4, 3.0), cross, self_, unconditional)
 
 
 @pytest.mark.parametrize("kind", ["pixel", "latent", "if"])
@@ -122,9 +122,7 @@ def test_ends_of_the_scale(kind: str) -> None:
     before = dict(base.unet.attn_processors)
     source, target = pairs(base, SOURCE, SOURCE, 0.8, 0.4)
     np.testing.assert_array_equal(source, target)
-    plain = draw(
-        base, [SOURCE, TARGET], Demonstrations(), [torch_generator(0, "pair") for _ in range(2)], 4, 3.0, False
-    )
+    plain = draw(base, [SOURCE, TARGET], None, [torch_generator(0, "pair") for _ in range(2)], Sampling(4, 3.0))
     source, target = pairs(base, SOURCE, TARGET, 0.0, 0.0)
     assert abs(np.concatenate([source, target]).astype(int) - plain).max() <= 1
     same, edited = pairs(base, SOURCE, TARGET, 1.0, 1.0)

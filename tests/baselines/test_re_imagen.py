@@ -17,7 +17,8 @@ from suti.apprentice.data import Subject, draw_pictures
 from suti.apprentice.validation import fixed_views
 from suti.baselines.re_imagen import METHODS, ReImagen, draw_re_imagen
 from suti.config.schema import Compute
-from suti.generation.draw import BenchmarkSubject, Sampling
+from suti.diffusion.settings import Sampling
+from suti.generation.draw import BenchmarkSubject
 from suti.models.apprentice_unet import ApprenticeUNet
 from suti.models.pipeline import SuTIPipeline, load_apprentice
 from tests.small_g import FP32, PICTURES, ROOT, SETTINGS, SUBJECTS, write_g

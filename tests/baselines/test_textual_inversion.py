@@ -14,7 +14,8 @@ from suti.baselines.textual_inversion import (
     with_word,
 )
 from suti.config.schema import Compute
-from suti.generation.draw import BenchmarkSubject, Sampling, draw_suti
+from suti.diffusion.settings import Sampling
+from suti.generation.draw import BenchmarkSubject, draw_suti
 from suti.models.base import encode_text
 from suti.models.pipeline import SuTIPipeline
 from tests.tiny import tiny_base
@@ -36,7 +37,7 @@ def test_a_new_word_with_old_embeddings_reads_as_the_old_word(kind: str) -> None
     """T5-like and CLIP text encoders; two tokens of one embedding each stand for two words."""
     base = tiny_base(kind)
     new = NewWord(base.text_encoder, base.tokenizer, 1, "cat")
-    plain = base.encode_text(["a cat in the snow"])
+    plain = base.encode(["a cat in the snow"]).hidden_states
     before = len(base.tokenizer)
     with new.known(), torch.no_grad():
         found = encode_text(base.text_encoder, new.tokenizer, [f"a {new.word} in the snow"])
@@ -44,7 +45,7 @@ def test_a_new_word_with_old_embeddings_reads_as_the_old_word(kind: str) -> None
         new.vectors += torch.linspace(-1, 1, 16)  # not 1: layer norm is blind to a shift
         moved = encode_text(base.text_encoder, new.tokenizer, [f"a {new.word} in the snow"])
         assert not torch.allclose(moved, plain, atol=1e-3)
-    assert torch.equal(base.encode_text(["a cat in the snow"]), plain) and len(base.tokenizer) == before
+    assert torch.equal(base.encode(["a cat in the snow"]).hidden_states, plain) and len(base.tokenizer) == before
 
 
 def test_only_the_word_is_trained_and_the_loss_reaches_it() -> None:
@@ -64,7 +65,7 @@ def test_only_the_word_is_trained_and_the_loss_reaches_it() -> None:
 @pytest.mark.parametrize("kind", ["pixel", "latent"])
 def test_draws_and_leaves_the_base_as_it_was(kind: str) -> None:
     base = tiny_base(kind)
-    pipe = SuTIPipeline(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
+    pipe = SuTIPipeline.of(base)
     plain = draw_suti(pipe, SUBJECT, 0, SAMPLING, FP32, 0)
     drawn = draw_textual_inversion(base, SUBJECT, SETTINGS, SAMPLING, FP32, 0)
     assert drawn.rows == plain.rows and not np.array_equal(drawn.images, plain.images)

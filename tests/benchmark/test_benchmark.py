@@ -70,7 +70,7 @@ def make(name: str, path: Path, max_pixels: int = 10_000, **choice):
 
 
 def photos(folder: Path, count: int) -> None:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for number in range(count):
         pixels = np.full((40, 30, 3), 40 * number, np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")

@@ -41,7 +41,7 @@ def test_this_machine_alone_unless_asked(served: list[Any], capsys: pytest.Captu
     assert main(["app", "--no-browser"]) == 0
     (models, defaults, examples, folder), host, port, open_browser = served[0]
     assert (host, port, open_browser) == ("127.0.0.1", 7860, False)
-    assert (defaults["model"], defaults["guidance_scale"]) == ("results/apprentice/q0.4", 7)
+    assert (defaults["model"], defaults["sampling"].guidance_scale) == ("results/apprentice/q0.4", 7)
     assert models.super_resolution is None
     assert len(examples) == 4
     assert not folder.exists(), "removed at the end"

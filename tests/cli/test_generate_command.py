@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,8 @@ import torch
 from PIL import Image
 
 from suti.cli.main import main
-from suti.config.schema import Config, SuperResolutionStage
+from suti.config.schema import Config, Evaluation, SuperResolutionStage
+from suti.diffusion.settings import Sampling
 from suti.generation import studio
 
 
@@ -65,7 +67,8 @@ def test_one_prompt_gives_one_picture(apprentice: Apprentice, tmp_path: Path) ->
     assert run(*weights, "--steps", "3", "--seed", "5") == 0
     (call,) = apprentice.calls
     assert call["prompt"] == "a red backpack on a beach"
-    assert (call["guidance_scale"], call["demonstration_guidance_scale"], call["num_inference_steps"]) == (7.5, 9, 3)
+    assert call["sampling"] == replace(Sampling.of(Evaluation()), guidance_scale=7.5, demonstration_guidance_scale=9,
+                                       num_inference_steps=3)  # fmt: skip
     pictures, texts = zip(*call["demonstrations"], strict=True)
     assert [picture.width for picture in pictures] == [11, 12, 10], "in the order of their names"
     assert all(picture.mode == "RGB" for picture in pictures)
@@ -123,7 +126,8 @@ def test_defaults_come_from_the_configuration(apprentice: Apprentice) -> None:
     Path("my.yaml").write_text(text)
     assert run("--configfile", "my.yaml") == 0
     call = apprentice.calls[0]
-    assert (call["guidance_scale"], call["guidance_stop"], call["num_inference_steps"]) == (2, 0.5, 9)
+    used = call["sampling"]
+    assert (used.guidance_scale, used.guidance_stop, used.num_inference_steps) == (2, 0.5, 9)
     assert len(call["demonstrations"]) == 1
 
 

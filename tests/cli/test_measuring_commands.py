@@ -236,6 +236,41 @@ def test_broken_pictures_are_refused_or_left_out_and_named(drawn: Path, capsys):
     assert found["dino"]["n_images"] == 11 and list(found["provenance"]["left_out"]) == [str(broken.relative_to(drawn))]
 
 
+def test_a_benchmark_stands_for_prompts_and_references(tmp_path: Path):
+    for subject in ("3d_printer", "grey_cat2"):
+        (tmp_path / "mine" / subject).mkdir(parents=True)
+        for number in range(2):
+            picture = np.random.default_rng(number + len(subject)).integers(0, 256, (32, 32, 3), np.uint8)
+            Image.fromarray(picture).save(tmp_path / "mine" / subject / f"{number}.png")
+        for number in range(25):
+            place = tmp_path / "out" / subject / str(number)
+            place.mkdir(parents=True)
+            Image.fromarray(np.roll(picture, number)).save(place / "0.png")
+    assert suti("prompts", "--benchmark", "folders", "--path", "mine", "--out", "p.csv") == 0
+    score = ("evaluate", "--generated", "out", "--encoders", f"dino={DINO}", f"clip_t={CLIP}", "--out")
+    assert suti(*score, "files.json", "--prompts", "p.csv", "--references", "mine") == 0
+    assert suti(*score, "benchmark.json", "--benchmark", "folders", "--path", "mine") == 0
+    files, benchmark = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("files", "benchmark"))
+    assert benchmark["protocols"] == files["protocols"] and benchmark["dino"]["n_images"] == 50
+    assert benchmark["provenance"]["prompts"] == 50
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--prompts: needed, or --benchmark and --path"),
+        (("--prompts", "p.csv"), "--references: needed"),
+        (("--benchmark", "folders"), "--path: needed for folders"),
+        (("--benchmark", "world"), "'world', expected one of dreambench, folders; render the world's"),
+        (("--benchmark", "dreambunch"), "'dreambunch', expected one of dreambench, folders"),
+        (("--benchmark", "folders", "--path", "x", "--prompts", "p.csv"), "has prompts and references of its own"),
+    ],
+)
+def test_what_evaluate_lacks_is_said(capsys, arguments: tuple[str, ...], message: str):
+    assert suti("evaluate", "--generated", "out", *arguments, "--out", "m.json") == 2
+    assert message in capsys.readouterr().err
+
+
 def test_help_shows_how_the_folder_must_look(capsys):
     for command in ("evaluate", "oracle", "prompts"):
         with pytest.raises(SystemExit):

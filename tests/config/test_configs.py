@@ -8,7 +8,8 @@ import pytest
 
 from suti.config import document
 from suti.config.load import load_config
-from suti.config.schema import Config, parse_lambda
+from suti.config.schema import Config
+from suti.config.values import parse_lambda
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = ["mini", "sd15", "if64", "paper", "photos", "webpages"]

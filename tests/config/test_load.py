@@ -20,7 +20,8 @@ from suti.config.load import (
     validate_config,
 )
 from suti.config.renamed import RENAMED, written
-from suti.config.schema import Config, parse_lambda
+from suti.config.schema import Config
+from suti.config.values import parse_lambda
 
 
 def write(path: Path, text: str) -> Path:

@@ -9,7 +9,6 @@ import pytest
 from suti.benchmark.world import world_benchmark
 from suti.evaluation.bootstrap import template_rows
 from suti.evaluation.copies import diversity, mark, nearest, pixel_similarity, thresholds, thumbnails
-from suti.evaluation.evaluate import evaluate_run
 from suti.evaluation.metrics import METRICS
 from suti.figures import tables
 from suti.seeds import generator
@@ -79,56 +78,6 @@ def test_table_of_copies():
     assert frame["threshold_copies_pixels"].isna().all() and "SuTI" not in frame.index
     alone = tables.copies({"base": runs["base"]}, "suti-none-k4", 50, 0).frame
     assert alone["copies_dino"].isna().all()
-
-
-class Pixels:
-    """A toy encoder: the pixels of the thumbnail."""
-
-    name = "toy"
-
-    def __init__(self) -> None:
-        self.seen = 0
-
-    def embed(self, images, batch_size=64):
-        self.seen += len(images)
-        rows = thumbnails(images).reshape(len(images), -1)
-        rows = rows - rows.mean(1, keepdims=True)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def test_planted_copies_are_found_and_no_picture_is_embedded_twice():
-    shown, real = [noise("shown 0"), noise("shown 1")], [noise("real 0")]
-    drawn = {
-        "a__00__0": shown[1],  # an exact copy
-        "a__00__1": np.roll(shown[0], 2, axis=0),
-        "a__01__0": noise("new"),
-        "a__01__1": noise("newer"),
-    }
-    rows = [
-        {"run": "x", "sample_id": key, "subject_id": "a", "prompt_id": key[3:5], "prompt": "p", "image_index": i % 2}
-        for i, key in enumerate(drawn)
-    ]
-    toy = Pixels()
-    found = evaluate_run(pd.DataFrame(rows), drawn, {"a": real}, {"dino": toy, "clip_i": toy}, shown={"a": shown})
-    assert toy.seen == 6  # four drawn, one of them a demonstration; the other demonstration and the reference
-    assert found["nearest_dino"].iloc[0] == pytest.approx(1) and found["nearest_dino"].iloc[3] < 0.6
-    assert (found["nearest_pixels"].iloc[:2] > 0.95).all() and (found["nearest_pixels"].iloc[2:] < 0.8).all()
-    assert found["dino"].iloc[0] < 0.5  # the metric looks at the references alone
-    e = toy.embed(list(drawn.values()))
-    np.testing.assert_allclose(found["diversity"], np.repeat([1 - e[0] @ e[1], 1 - e[2] @ e[3]], 2), atol=1e-6)
-
-
-def test_real_photos_do_not_meet_themselves():
-    photos = [noise("p0"), noise("p1"), noise("p2")]
-    rows = [
-        {"run": "real", "sample_id": f"a__0{i}", "subject_id": "a", "prompt_id": f"photo-0{i}", "prompt": ""}
-        | {"image_index": 0}
-        for i in range(3)
-    ]
-    pictures = {f"a__0{i}": photo for i, photo in enumerate(photos)}
-    found = evaluate_run(pd.DataFrame(rows), pictures, {"a": photos}, {"dino": Pixels()}, shown={"a": photos})
-    assert (found["nearest_dino"] < 0.7).all() and (found["nearest_pixels"] < 0.9).all()
-    assert found["diversity"].isna().all()
 
 
 def test_the_worlds_threshold_finds_moved_and_noisy_copies_and_spares_other_views():

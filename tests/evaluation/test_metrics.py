@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from suti.evaluation.bootstrap import common_pairs, difference, interval, summarise, template_rows
-from suti.evaluation.evaluate import evaluate_run, summary
-from suti.evaluation.metrics import METRICS, distinct, overall, reference_similarity, text_similarity
+from suti.evaluation.judging import judge_run
+from suti.evaluation.metrics import METRICS, overall, reference_similarity, text_similarity
+from suti.evaluation.summary import probe_thresholds, summary
 from suti.io import tables
 
 
@@ -23,13 +24,6 @@ def test_a_real_picture_is_not_compared_with_itself():
     found = reference_similarity(real, real, np.eye(3, dtype=bool))
     np.testing.assert_allclose(found, [(0.6 + 0) / 2, (0.6 + 0.8) / 2, (0 + 0.8) / 2])
     assert np.isnan(reference_similarity(real[:1], real[:1], np.ones((1, 1), bool))).all()
-
-
-def test_distinct_pictures_are_found_by_their_pixels():
-    a, b = np.zeros((2, 2, 3), np.uint8), np.ones((2, 2, 3), np.uint8)
-    pictures, (first, second, none) = distinct([a, b], [b, a.copy(), a.reshape(4, 1, 3)], [])
-    assert (first.tolist(), second.tolist(), none.tolist()) == ([0, 1], [1, 0, 2], [])
-    assert [p.shape for p in pictures] == [(2, 2, 3), (2, 2, 3), (4, 1, 3)] and (pictures[1] == b).all()
 
 
 def test_text_similarity_pairs_rows():
@@ -110,22 +104,6 @@ def test_prompts_that_are_only_shown_are_left_out():
     assert template_rows(frame)["prompt_id"].tolist() == ["00", "photo-00"]
 
 
-class Colour:
-    """A toy encoder: the mean colour of a picture, and of a text 'r g b'."""
-
-    name = "toy"
-
-    def embed(self, images, batch_size=64):
-        return self._unit([image.reshape(-1, 3).mean(0) for image in images])
-
-    def embed_text(self, texts, batch_size=64):
-        return self._unit([[float(x) for x in (text or "1 1 1").split()] for text in texts])
-
-    def _unit(self, rows):
-        rows = np.asarray(rows, np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
 class Judge:
     """A toy probe with fixed answers."""
 
@@ -145,40 +123,24 @@ def run_of(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
     )
 
 
-def test_evaluate_run_equals_a_direct_unbatched_computation(tmp_path):
+def test_the_probe_judges_a_subject_at_a_time_and_the_summary_tells_how(tmp_path):
     rng = np.random.default_rng(0)
     generations = run_of([(f"{s}__{i:02d}", s, f"{i + 1} 2 3") for i in range(3) for s in "ab"])
     images = {k: rng.integers(1, 256, (4, 4, 3), dtype=np.uint8) for k in generations["sample_id"]}
-    references = {s: [rng.integers(1, 256, (5, 5, 3), dtype=np.uint8) for _ in range(2)] for s in "ab"}
-    toy = Colour()
-    found = evaluate_run(generations, images, references, {"dino": toy, "clip_t": toy, "dinov2": toy}, Judge())
-    for row, given in zip(found.to_dict("records"), generations.to_dict("records"), strict=True):
-        one = toy.embed([images[row["sample_id"]]])[0]
-        each = [float(one @ toy.embed([r])[0]) for r in references[row["subject_id"]]]
-        assert row["dino"] == row["dinov2"] == pytest.approx(np.mean(each), abs=1e-6)
-        assert row["clip_t"] == pytest.approx(float(one @ toy.embed_text([given["prompt"]])[0]), abs=1e-6)
-    assert found["clip_i"].isna().all()
+    found = judge_run(generations, images, {s: [images["a__00"]] for s in "ab"}, Judge())
+    assert found["sample_id"].tolist() == generations["sample_id"].tolist()
+    assert found.loc[found["subject_id"] == "a", "text"].tolist() == pytest.approx([0.4, 0.5, 0.6])
     assert found.loc[found["subject_id"] == "a", "overall"].tolist() == [0, 1, 1]
+    found = pd.DataFrame({name: found.get(name, np.nan) for name in (*found, *METRICS)})
     tables.write(tmp_path / "m.parquet", "image_metrics", found)
     report = summary(found, {"dino": "toy"}, "probe", Judge.thresholds, 50, 0)
     assert report["metrics"]["overall"]["mean"] == pytest.approx(2 / 3)
     assert report["protocol"]["subjects"] == 2 and "50 bootstrap" in report["protocol"]["interval"]
 
 
-def test_real_photos_get_no_text_score_and_never_meet_themselves():
-    photos = [np.full((4, 4, 3), c, np.uint8) for c in ((255, 1, 1), (1, 255, 1), (255, 1, 1))]
-    generations = run_of([(f"a__0{i}", "a", "") for i in range(3)])
-    images = {f"a__0{i}": photo for i, photo in enumerate(photos)}
-    toy = Colour()
-    found = evaluate_run(generations, images, {"a": photos}, {"clip_i": toy, "clip_t": toy})
-    low = float(toy.embed(photos[:1])[0] @ toy.embed(photos[1:2])[0])
-    assert found["clip_i"].tolist() == pytest.approx([low, low, low], abs=1e-6)  # photo 2 is photo 0 again
-    assert found["clip_t"].isna().all() and found["overall"].isna().all()
-
-
-def test_missing_pictures_and_references_are_named():
-    generations = run_of([("a__00", "a", "1 1 1")])
-    with pytest.raises(ValueError, match="'a__00'"):
-        evaluate_run(generations, {}, {}, {})
-    with pytest.raises(ValueError, match="'a': no real pictures"):
-        evaluate_run(generations, {"a__00": np.zeros((2, 2, 3), np.uint8)}, {}, {})
+def test_thresholds_are_read_of_the_probes_folder(tmp_path):
+    (tmp_path / "config.json").write_text('{"thresholds": {"subject": 0.5, "text": 1, "realism": 0.7}}')
+    assert probe_thresholds(tmp_path) == {"subject": 0.5, "text": 1.0, "realism": 0.7}
+    (tmp_path / "config.json").write_text('{"thresholds": {"subject": 0.5}}')
+    with pytest.raises(ValueError, match=r"config\.json: thresholds are .* subject, text, realism"):
+        probe_thresholds(tmp_path)

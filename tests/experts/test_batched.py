@@ -79,7 +79,7 @@ def test_a_diverged_expert_changes_no_bit_of_its_neighbours(method):
     base, settings = tiny_base(), tuning(method)
     data = [subject(base, n) for n in (0, 1, 2)]
     out, losses, weights = together(base, [0, 1, 2], settings, data)
-    data[1] = TrainingSet(torch.full_like(data[1].x_start, torch.nan), data[1].text)
+    data[1] = TrainingSet(torch.full_like(data[1].x_start, torch.nan), data[1].conditions)
     ill_out, ill_losses, ill_weights = together(base, [0, 1, 2], settings, data)
     assert not math.isfinite(ill_losses[1]) and math.isfinite(losses[1])
     for healthy in (0, 2):

@@ -6,9 +6,11 @@ import math
 
 import pytest
 import torch
+from diffusers import DDPMScheduler
 
 from suti.compute import prepare
 from suti.config.schema import Compute
+from suti.diffusion.schedules import Diffusion
 from suti.experts.batched.draws import drawn_steps, step_draws
 from suti.experts.batched.graphs import WARM_UP, WORTH
 from suti.experts.batched.memory import expert_memory, fit_machine
@@ -20,6 +22,7 @@ from tests.tiny import tiny_base
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
+SCHEDULE = Diffusion(DDPMScheduler())
 FP32, BF16 = (Compute(precision=precision, device="cuda") for precision in ("fp32", "bf16"))
 
 
@@ -50,7 +53,7 @@ def test_each_of_many_is_what_it_is_alone(kind, method, steps, compute, share):
 def test_what_is_drawn_ahead_is_what_is_drawn():
     make = lambda seeds: [torch.Generator().manual_seed(seed) for seed in seeds]  # noqa: E731
     ahead, plain = make(range(5)), make(range(5))
-    draw = lambda generators, pinned: step_draws(generators, [3, 4, 5, 3, 4], 2, (12, 8, 8), 1000, pinned)  # noqa: E731
+    draw = lambda generators, pinned: step_draws(generators, [3, 4, 5, 3, 4], 2, (12, 8, 8), SCHEDULE, pinned)  # noqa: E731
     found = list(drawn_steps(lambda pinned: draw(ahead, pinned), 7, torch.device("cuda")))
     assert len(found) == 7
     for step in found:
@@ -64,7 +67,7 @@ def test_a_diverged_expert_changes_no_bit_of_its_neighbours(method, steps):
     base, settings = tiny_base().to(prepare(BF16)), tuning(method, steps=steps)
     data = [subject(base, n) for n in (0, 1, 2)]
     out, losses, weights = together(base, [0, 1, 2], settings, data, compute=BF16)
-    data[1] = TrainingSet(torch.full_like(data[1].x_start, torch.nan), data[1].text)
+    data[1] = TrainingSet(torch.full_like(data[1].x_start, torch.nan), data[1].conditions)
     ill_out, ill_losses, ill_weights = together(base, [0, 1, 2], settings, data, compute=BF16)
     assert not math.isfinite(ill_losses[1]) and math.isfinite(losses[1])
     for healthy in (0, 2):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
+from diffusers import DDPMScheduler
 
+from suti.diffusion.schedules import Diffusion
 from suti.experts.batched.draws import drawn_steps, step_draws
 from suti.experts.batched.graphs import RepeatedStep
 
@@ -11,10 +13,10 @@ CPU = torch.device("cpu")
 
 
 def test_an_expert_draws_among_others_what_it_draws_alone():
-    sizes, shape = [3, 5, 4], (2, 6, 6)
+    sizes, shape, schedule = [3, 5, 4], (2, 6, 6), Diffusion(DDPMScheduler())
     make = lambda: [torch.Generator().manual_seed(seed) for seed in (7, 8, 9)]  # noqa: E731
     together, alone = make(), make()
-    steps = list(drawn_steps(lambda pinned: step_draws(together, sizes, 4, shape, 1000, pinned), 3, CPU))
+    steps = list(drawn_steps(lambda pinned: step_draws(together, sizes, 4, shape, schedule, pinned), 3, CPU))
     assert len(steps) == 3
     for picks, noises, times in steps:
         start = 0

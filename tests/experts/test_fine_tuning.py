@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from suti.config.schema import Compute
-from suti.diffusion.losses import denoising_loss, training_target
+from suti.diffusion.losses import denoising_loss
 from suti.diffusion.sampling import guide, sample_ddpm, sampling_scheduler
+from suti.diffusion.schedules import Diffusion
 from suti.experts.fine_tuning import FineTuning, TrainingSet, fine_tune, fixed_rate_adafactor, subject_unet
 from tests.tiny import tiny_base
 
@@ -19,8 +20,7 @@ METHODS = ["full", "lora"]
 
 def subject(base, seed: int = 0) -> TrainingSet:
     generator = torch.Generator().manual_seed(seed)
-    side, channels = base.unet.config.sample_size, base.unet.config.in_channels
-    return TrainingSet(torch.randn(3, channels, side, side, generator=generator), base.encode_text(["a cat"] * 3))
+    return TrainingSet(torch.randn(3, *base.shape, generator=generator), base.encode(["a cat"] * 3))
 
 
 def weights(unet) -> dict[str, torch.Tensor]:
@@ -30,7 +30,7 @@ def weights(unet) -> dict[str, torch.Tensor]:
 def tuned(base, data, method, key, steps=3, rate=1e-2):
     """Prediction of the tuned network on a fixed input, and the loss."""
     tuning = FineTuning(method, steps, 2, rate, 2)
-    x, text = subject(base, 9).x_start, base.encode_text(["a cat"] * 3)
+    x, text = subject(base, 9).x_start, base.encode(["a cat"] * 3).hidden_states
     with subject_unet(base, tuning) as (unet, parameters):
         loss = fine_tune(base, parameters, data, tuning, FP32, key)
         with torch.no_grad():
@@ -49,7 +49,9 @@ def test_the_base_comes_back_and_experts_do_not_touch_each_other(kind, method):
     after = weights(base.unet)
     assert before.keys() == after.keys() and all(torch.equal(before[n], after[n]) for n in before)
     with torch.no_grad():
-        plain = base.unet(subject(base, 9).x_start, torch.tensor([500] * 3), base.encode_text(["a cat"] * 3)).sample
+        plain = base.unet(
+            subject(base, 9).x_start, torch.tensor([500] * 3), base.encode(["a cat"] * 3).hidden_states
+        ).sample
     assert (plain - first).abs().max() > 1e-4, "training changed nothing"
 
 
@@ -66,7 +68,7 @@ def test_an_expert_fits_its_subject(method):
             timesteps = torch.randint(1000, (3,), generator=generator)
             with torch.no_grad():
                 total += denoising_loss(
-                    lambda x, t: base.unet(x, t, data.text).sample, base.scheduler, data.x_start, noise, timesteps
+                    lambda x, t: base.predict(x, t, data.conditions), base.schedule, data.x_start, noise, timesteps
                 ).mean().item()  # fmt: skip
         return total
 
@@ -80,7 +82,7 @@ def test_an_expert_fits_its_subject(method):
 def test_divergence_is_told():
     base = tiny_base()
     data = subject(base)
-    broken = TrainingSet(torch.full_like(data.x_start, float("nan")), data.text)
+    broken = TrainingSet(torch.full_like(data.x_start, float("nan")), data.conditions)
     before = weights(base.unet)
     _, loss = tuned(base, broken, "full", (0,))
     assert not math.isfinite(loss)
@@ -109,12 +111,13 @@ def test_loss_is_zero_for_the_true_answer_and_counts_by_hand(prediction):
     timesteps = torch.tensor([100, 900])
     alpha = scheduler.alphas_cumprod[timesteps].view(2, 1, 1, 1)
     answer = {"epsilon": noise, "sample": x, "v_prediction": alpha.sqrt() * noise - (1 - alpha).sqrt() * x}[prediction]
-    torch.testing.assert_close(training_target(scheduler, x, noise, timesteps), answer)
-    loss = denoising_loss(lambda *_: answer + torch.tensor([1.0, 2.0]).view(2, 1, 1, 1), scheduler, x, noise, timesteps)
+    schedule = Diffusion(scheduler)
+    torch.testing.assert_close(schedule.target(x, noise, timesteps), answer)
+    loss = denoising_loss(lambda *_: answer + torch.tensor([1.0, 2.0]).view(2, 1, 1, 1), schedule, x, noise, timesteps)
     torch.testing.assert_close(loss, torch.tensor([1.0, 4.0]))
     weight = torch.zeros(2, 1, 4, 4)
     weight[:, :, 0, 0] = 16.0
-    weighted = denoising_loss(lambda *_: answer + 1.0, scheduler, x, noise, timesteps, weight)
+    weighted = denoising_loss(lambda *_: answer + 1.0, schedule, x, noise, timesteps, weight)
     torch.testing.assert_close(weighted, torch.tensor([1.0, 1.0]))
 
 

@@ -12,7 +12,7 @@ import pytest
 from suti.experts.batched.memory import Fit
 from suti.io import tables
 from suti.io.shards import encode_png, write_shard
-from tests.experts.test_experts import ColourClip, pictures
+from tests.experts.test_experts import pictures
 from tests.tiny import tiny_base
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_experts.py"
@@ -42,7 +42,6 @@ class Shard:
 
         monkeypatch.setattr(self.script, "run_experts", counted)
         monkeypatch.setattr(self.script, "load_base", lambda spec: tiny_base())
-        monkeypatch.setattr(self.script, "load_text_image_encoder", lambda spec, compute: ColourClip())
         monkeypatch.setattr(self.script, "fit_machine", lambda *_: Fit(2, 1))
         shown, asked, images = [], [], []
         for number, subject in enumerate(SUBJECTS):
@@ -60,15 +59,19 @@ class Shard:
         self.groups, self.patience = [], patience
         experts = {"method": "lora", "lora_rank": 2, "steps": 1, "batch_size": 1, "num_inference_steps": 1,
                    "keep": keep}  # fmt: skip
-        settings = {"seed": 0, "compute": {"device": "cpu", "precision": "fp32"}, "models.base": "none/none",
-                    "experts": experts, "filtering.encoder": "none/none"}  # fmt: skip
+        settings = {
+            "seed": 0,
+            "compute": {"device": "cpu", "precision": "fp32"},
+            "models.base": "none/none",
+            "experts": experts,
+        }
         where = {"demonstrations": "demonstrations.parquet", "prompts": "prompts.parquet", "images": "images.tar",
-                 "cache": "cache", "kept": "kept", "samples": "out.tar", "scores": "scores.parquet",
+                 "cache": "cache", "kept": "kept", "pictures": "out.tar", "samples": "samples.parquet",
                  "log-table": "log.parquet"}  # fmt: skip
         words = [word for name, file in where.items() for word in (f"--{name}", str(self.folder / file))]
         self.monkeypatch.setattr(sys, "argv", ["train_experts.py", "--settings", json.dumps(settings), *words])
         self.script.main()
-        return {name: (self.folder / name).read_bytes() for name in ("out.tar", "scores.parquet", "log.parquet")}
+        return {name: (self.folder / name).read_bytes() for name in ("out.tar", "samples.parquet", "log.parquet")}
 
 
 @pytest.fixture

@@ -171,11 +171,11 @@ def test_demonstration_curve(runs):
 
 def test_delta_histogram():
     deltas = np.linspace(-0.1, 0.3, 100)
-    table = histogram.delta_table(deltas)
+    table = histogram.score_table(deltas, "delta_clip")
     assert table["samples"].sum() == 100
-    assert png(histogram.delta_histogram(table, reports(), "q0.4"))
+    assert png(histogram.score_histogram(table, reports(), "q0.4", "delta_clip"))
     with pytest.raises(ValueError, match="no samples"):
-        histogram.delta_table(np.array([]))
+        histogram.score_table(np.array([]), "delta_clip")
 
 
 def test_run_names():
@@ -250,7 +250,7 @@ def test_a_run_without_compositional_prompts_says_so(gallery):
 def test_expert_sheet(gallery):
     scores = pd.DataFrame(
         {"sample_id": ["x", "y", "z"], "subject_id": "s0", "prompt_id": ["0", "1", "2"], "prompt": "a dog"}
-        | {"delta": [0.3, 0.1, -0.2]}
+        | {"score": [0.3, 0.1, -0.2]}
     )
     pictures = dict.fromkeys(["x", "y", "z"], np.zeros((8, 8, 3), np.uint8))
     sheet = samples.experts(scores, 0.2, pictures, gallery.demonstrations, gallery.shown)

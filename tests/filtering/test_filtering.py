@@ -19,11 +19,7 @@ def scores(deltas: list[float]) -> pd.DataFrame:
             "sample_id": [f"y{i}" for i in range(len(deltas))],
             "subject_id": [f"s{i % 2}" for i in range(len(deltas))],
             "prompt_id": "p",
-            "prompt": "a dog in the snow",
-            "expert_id": "e",
-            "clip_sample": 0.3,
-            "clip_demonstration": 0.2,
-            "delta": deltas,
+            "score": deltas,
         }
     )
 
@@ -76,17 +72,10 @@ def test_an_empty_g_names_lambda_the_largest_delta_and_the_remedy():
 def test_script(tmp_path, monkeypatch):
     from scripts import filter_samples
 
-    for shard, deltas in enumerate([[0.1, 0.3], [0.2]]):
-        frame = scores(deltas)
-        tables.write(
-            tmp_path / f"scores-{shard}.parquet",
-            "scores",
-            frame.assign(sample_id=frame["sample_id"] + f"-{shard}"),
-        )
+    tables.write(tmp_path / "scores.parquet", "scores", scores([0.1, 0.3, 0.2]))
     out = [str(tmp_path / name) for name in ("g.parquet", "g.json")]
-    paths = [str(tmp_path / f"scores-{shard}.parquet") for shard in range(2)]
-    argv = ["filter_samples.py", "--lambda-name", "0.15", "--scores", *paths]
+    argv = ["filter_samples.py", "--lambda-name", "0.15", "--scores", str(tmp_path / "scores.parquet")]
     monkeypatch.setattr("sys.argv", [*argv, "--filtered", out[0], "--report", out[1]])
     filter_samples.main()
-    assert tables.read(out[0], "filtered")["sample_id"].tolist() == ["y0-1", "y1-0"]
+    assert tables.read(out[0], "filtered")["sample_id"].tolist() == ["y1", "y2"]
     assert read_json(out[1]) == {"lambda": "0.15", "threshold": 0.15, "samples": 3, "kept": 2, "subjects": 2}

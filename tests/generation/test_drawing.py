@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from suti.config.schema import Compute
+from suti.diffusion.settings import Sampling
 from suti.generation import draw as generation
 from suti.generation import files as drawing
-from suti.generation.draw import BenchmarkSubject, Drawn, Sampling
+from suti.generation.draw import BenchmarkSubject, Drawn
 from suti.io import tables
 from suti.io.shards import read_images
-from suti.models.demonstration_attention import Demonstrations
 from tests.tiny import tiny_base
 
 PROMPTS = tuple((f"{p:02d}", f"a dog number {p}") for p in range(5))
@@ -24,16 +24,15 @@ SUBJECT = BenchmarkSubject("dog", "dog", (), PROMPTS)
 def drawn(at_once: int, monkeypatch: pytest.MonkeyPatch, images: int = 2) -> tuple[Drawn, list[int]]:
     batches = []
 
-    def draw(base, prompts, demonstrations, generators, *_, **__):
+    def draw(base, prompts, references, generators, sampling):
         batches.append(len(prompts))
         values = [int(g.initial_seed() % 251) for g in generators]
         return np.array(values, np.uint8)[:, None, None, None].repeat(2, 1).repeat(2, 2).repeat(3, 3)
 
-    monkeypatch.setattr(generation, "AT_ONCE", at_once)
     monkeypatch.setattr(generation, "draw", draw)
     sampling = Sampling(2, 1.0, False, images)
     asked = [prompt for _, prompt in PROMPTS]
-    return generation.draw_subject(tiny_base(), SUBJECT, Demonstrations(), asked, sampling, Compute(), 0), batches
+    return generation.draw_subject(tiny_base(), SUBJECT, None, asked, sampling, Compute(), 0, at_once), batches
 
 
 def test_the_first_prompt_is_drawn_alone_and_batches_change_no_picture(monkeypatch):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from suti.models.encoders import load_image_encoder, load_text_image_encoder, model_folder
+from suti.io.model_specs import model_folder
+from suti.models.encoders import load_image_encoder, load_text_image_encoder
 
 SIZES = {
     "hidden_size": 16,

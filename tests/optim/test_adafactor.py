@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
 import torch
 from transformers import Adafactor
 
+from suti.io.state import read_state, write_state
 from suti.optim.adafactor import BankedAdafactor
 
 SHAPES = [(5,), (5,), (4, 6), (3, 4, 3, 3), (3, 4, 3, 3), (3, 4, 3, 3), (), (2, 3, 4)]
@@ -41,18 +40,17 @@ def test_it_is_that_of_transformers(momentum, bank):
             torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6, msg=f"{SHAPES[number]} at step {step}")
 
 
-def test_its_state_goes_through_a_file():
+def test_its_state_goes_through_a_file(tmp_path):
     whole, first, second = parameters(), parameters(), parameters()
     optimizer, before = BankedAdafactor(whole, 0.1, 0.9), BankedAdafactor(first, 0.1, 0.9)
     for step in range(4):
         give(whole, step), optimizer.step()
     for step in range(2):
         give(first, step), before.step()
-    file = io.BytesIO()
-    torch.save(before.state_dict(), file)
-    file.seek(0)
+    file = tmp_path / "state.safetensors"
+    write_state(file, before.state_dict())
     after = BankedAdafactor(second, 0.1, 0.9)
-    after.load_state_dict(torch.load(file, weights_only=True))
+    after.load_state_dict(read_state(file))
     for old, new in zip(first, second, strict=True):
         new.data.copy_(old.data)
     for step in range(2, 4):

@@ -89,6 +89,19 @@ def test_a_checkpoint_of_other_settings_is_left_alone(tmp_path: Path, capsys: py
     assert "other settings" in capsys.readouterr().out
 
 
+def test_a_damaged_checkpoint_is_named_and_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings, checkpoint = LoopSettings("toy", 1, 8, 1e-2, checkpoint_every=2), tmp_path / "toy.safetensors"
+    whole, model = toy_model(), toy_model()
+    train(whole, toy_loss(whole), settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, toy_loss(model, fail_at=4), settings, checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-9])
+    again = toy_model()
+    train(again, toy_loss(again), settings, checkpoint)
+    assert "toy.safetensors: not a whole checkpoint" in capsys.readouterr().out
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
 def test_a_loss_that_is_not_finite_stops_the_run() -> None:
     model = toy_model()
     with pytest.raises(FloatingPointError, match="toy: loss is nan at step 0"):

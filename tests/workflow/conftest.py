@@ -59,6 +59,23 @@ class Checkout:
         profile = ("--workflow-profile", "profiles/default", "--cores", str(cores))
         return self.call("snakemake", *profile, *arguments, check=check)
 
+    def refused(self, *arguments: str) -> str:
+        """Output of a dry run that must end with an error in plain words."""
+        profile = ("--workflow-profile", "profiles/default", "--cores", "2")
+        command = ("snakemake", *profile, "--dry-run", *arguments)
+        done = subprocess.run(
+            command, cwd=self.path, env=environment(), capture_output=True, text=True, check=False
+        )  # fmt: skip
+        output = done.stdout + done.stderr
+        assert done.returncode == 1 and "Traceback" not in output, output[-6000:]
+        return output
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Change the first ``old`` of a file."""
+        text = (self.path / file).read_text()
+        assert old in text, f"{file} holds no {old!r}"
+        (self.path / file).write_text(text.replace(old, new, 1))
+
     def planned(self, *arguments: str) -> dict[str, int]:
         """How many jobs of each rule a dry run lists (the target rule left out)."""
         return jobs(self.snakemake("--dry-run", *arguments))

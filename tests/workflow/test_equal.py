@@ -15,6 +15,7 @@ CHAPTERS = {
     "captions": "logs/caption_images/0.log",
     "prompts": "logs/write_prompts/0.log",
     "experts": "experts/cache/*/*.tar",
+    "scores": "logs/embed_samples/*.log",
     "filtered": "logs/filter_samples/*.log",
     "apprentice": "apprentice/.checkpoints/*/step-*.safetensors",
     "results/generations/base.tar": "generations/cache/*/*.tar",

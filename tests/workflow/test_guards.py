@@ -21,6 +21,17 @@ def test_lock_of_a_living_run_holds_and_of_a_killed_one_is_freed(workflow) -> No
     assert not locks.exists()
 
 
+def test_a_mistyped_path_is_refused_although_there_are_results(workflow) -> None:
+    photos = workflow.path / "data" / "photos" / "dog"
+    photos.mkdir(parents=True)
+    (photos / "1.jpg").touch()
+    workflow.configure({"pages": {"format": "folders", "path": ["data/photo"]}})
+    output = workflow.refused()
+    assert "pages.path: 'data/photo': no such file or folder; did you mean data/photos?" in output
+    workflow.configure({"pages": {"path": ["data/photos"]}})
+    assert "ingest_pages" in workflow.planned()
+
+
 def test_results_without_records_are_refused_until_touched(workflow) -> None:
     shutil.rmtree(workflow.path / ".snakemake")
     output = workflow.snakemake("-n", check=False)

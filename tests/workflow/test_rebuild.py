@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import sys
 import tarfile
 from pathlib import Path
 
@@ -54,6 +55,49 @@ def test_comment_in_a_module_reruns_nothing(workflow) -> None:
 def test_threads_and_device_rerun_nothing(workflow) -> None:
     workflow.configure({"compute": {"threads": 2, "device": "cpu"}, "experts": {"keep": True}})
     assert workflow.planned() == {}
+
+
+def test_a_setting_more_and_the_words_of_its_help_rerun_nothing(workflow) -> None:
+    schema = "suti/config/schema.py"
+    for section in ("Compute", "Experts", "Apprentice", "Evaluation"):
+        head = next(line for line in (workflow.path / schema).read_text().splitlines() if f"class {section}(" in line)
+        field = '    a_new_setting: Positive = Field(7, description="what it means")\n'
+        workflow.edit(schema, f"{head}\n", f"{head}\n{field}")
+        workflow.configure({section.lower(): {"a_new_setting": 7}})
+    workflow.edit(schema, "optimiser steps (paper: 500)", "steps of the optimiser (the paper takes 500)")
+    config = (workflow.path / "config.yaml").read_text()
+    assert "docs/configuration.md" in workflow.call(sys.executable, "-m", "suti.cli.main", "config", "--write")
+    (workflow.path / "config.yaml").write_text(config)
+    assert workflow.planned() == {}
+
+
+def test_other_words_of_help_progress_and_messages_rerun_nothing(workflow) -> None:
+    workflow.edit("scripts/train_experts.py", "at once", "together")
+    workflow.edit("scripts/train_experts.py", " dropped {", " were dropped {")
+    workflow.edit("scripts/mine_clusters.py", "shard of the part's pictures", "pictures of the part")
+    workflow.edit("suti/experts/progress.py", "LAYOUT = ", 'LAYOUT = "at work: " + ')
+    workflow.edit("suti/mining/ingest.py", '"""', '"""Of pages. ')
+    assert workflow.planned() == {}
+
+
+def test_a_column_more_reruns_what_reads_or_writes_its_table(workflow) -> None:
+    column = '\n        ("aesthetic", "float64", "how it looks", True),'
+    workflow.edit("suti/io/tables.py", '"image_metrics": _columns(', f'"image_metrics": _columns({column}')
+    planned = set(workflow.planned())
+    assert {"evaluate", "make_table", "plot_lambda_curve", "report_claims"} <= planned
+    made = {"prepare_benchmark", "generate_base", "generate_suti", "personalize", "train_apprentice", "filter_samples"}
+    assert not planned & {*UPSTREAM, *made}
+    workflow.edit("suti/io/tables.py", '"captions": _columns(', f'"captions": _columns({column}')
+    planned = set(workflow.planned())
+    assert {"caption_images", "refine_subjects", "write_prompts"} <= planned
+    assert not planned & {"ingest_pages", "mine_clusters", "prepare_benchmark", "generate_base"}
+
+
+def test_the_filters_code_makes_g_anew_and_no_expert(workflow) -> None:
+    workflow.edit("suti/filtering.py", "deltas > threshold", "deltas >= threshold")
+    planned = workflow.planned()
+    assert {"filter_samples", "train_apprentice", "generate_suti"} <= set(planned)
+    assert not {*UPSTREAM, "generate_base", "prepare_benchmark"} & set(planned)
 
 
 def test_apprentice_code_reruns_nothing_upstream(workflow) -> None:
@@ -107,6 +151,7 @@ def test_new_lambda_makes_only_its_own(workflow) -> None:
         "train_apprentice": 1,
         "generate_suti": 1,
         "evaluate": 1,
+        "summarise_metrics": 1,
         "plot_deltas": 1,
         "plot_lambda_curve": 1,
         "plot_samples": 1,

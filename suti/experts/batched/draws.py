@@ -1,4 +1,4 @@
-"""What K experts draw for their steps: pictures, noise and timesteps, ahead of the device that uses them."""
+"""What K experts draw for their steps: pictures, noise and times, ahead of the device that uses them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
+from suti.diffusion.schedules import Schedule
+
 Draws = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 AHEAD = 2  # steps drawn while the device works on one; more would only hold memory
 
 
 def step_draws(
-    generators: Sequence[torch.Generator], sizes: Sequence[int], rows: int, shape: Sequence[int], timesteps: int,
+    generators: Sequence[torch.Generator], sizes: Sequence[int], rows: int, shape: Sequence[int], schedule: Schedule,
     pinned: bool = False,
 ) -> Draws:  # fmt: skip
     """One step of K experts, each from its own generator, in the order in which a lone expert draws.
@@ -24,24 +26,25 @@ def step_draws(
         sizes: number of pictures of each subject.
         rows: images an expert and step.
         shape: of one image.
-        timesteps: their number in the noise schedule.
+        schedule: of the times.
         pinned: in memory that a GPU reads while the process goes on.
 
     Returns:
-        Pictures ``(K, rows)``, numbered through all subjects; standard normal noise ``(K, rows, *shape)``; timesteps
+        Pictures ``(K, rows)``, numbered through all subjects; standard normal noise ``(K, rows, *shape)``; times
         ``(K, rows)``.
     """
     count = len(generators)
     picks = torch.empty((count, rows), dtype=torch.long, pin_memory=pinned)
     noises = torch.empty((count, rows, *shape), pin_memory=pinned)
-    times = torch.empty((count, rows), dtype=torch.long, pin_memory=pinned)
+    times = []
     start = 0
     for expert, (draw, size) in enumerate(zip(generators, sizes, strict=True)):
         picks[expert].random_(size, generator=draw).add_(start)
         noises[expert].normal_(generator=draw)
-        times[expert].random_(timesteps, generator=draw)
+        times.append(schedule.random_times(rows, draw))
         start += size
-    return picks, noises, times
+    stacked = torch.stack(times)
+    return picks, noises, stacked.pin_memory() if pinned else stacked
 
 
 def drawn_steps(make: Callable[[bool], Draws], steps: int, device: torch.device) -> Iterator[Draws]:

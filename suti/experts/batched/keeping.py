@@ -10,14 +10,14 @@ from safetensors.torch import save_file
 
 from suti.experts.fine_tuning import FineTuning
 from suti.io.atomic import atomic_path, read_json, write_json
-from suti.models.base import BaseModel
+from suti.models.backbone import Backbone
 
 LORA_FILE = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
 RECORD = "expert.json"
 
 
 def save_expert(
-    folder: Path, subject_id: str, address: str, base: BaseModel, settings: FineTuning, tensors: dict[str, torch.Tensor]
+    folder: Path, subject_id: str, address: str, base: Backbone, settings: FineTuning, tensors: dict[str, torch.Tensor]
 ) -> Path:
     """Write an expert's weights, whole or not at all, and return their folder.
 
@@ -37,9 +37,9 @@ def save_expert(
                 metadata={"format": "pt"},
             )  # fmt: skip
         else:
-            unet = type(base.unet).from_config(base.unet.config)
-            unet.load_state_dict({**base.unet.state_dict(), **tensors})
-            unet.save_pretrained(part, safe_serialization=True)
+            network = type(base.network).from_config(base.network.config)
+            network.load_state_dict({**base.network.state_dict(), **tensors})
+            network.save_pretrained(part, safe_serialization=True)
         write_json(part / RECORD, {"subject_id": subject_id, "expert_id": address, "method": settings.method})
     return place
 

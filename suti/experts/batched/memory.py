@@ -14,7 +14,7 @@ from suti.config.schema import Compute
 from suti.experts.batched.training import stacked_unet
 from suti.experts.batched.weights import unstackable
 from suti.experts.fine_tuning import FineTuning, TrainingSet
-from suti.models.base import BaseModel
+from suti.models.backbone import Backbone
 
 ROWS = {"cpu": 64, "cuda": 1024}  # rows of a forward pass beyond which an expert gets no cheaper
 EXPERTS = {"cpu": 32, "cuda": 256}  # nor beyond so many experts, for a killed group is trained anew
@@ -40,7 +40,7 @@ class Fit:
 def fit_machine(
     experts: int | Literal["auto"],
     micro_batch: int | Literal["auto"],
-    base: BaseModel,
+    base: Backbone,
     settings: FineTuning,
     compute: Compute,
     like: TrainingSet,
@@ -59,7 +59,7 @@ def fit_machine(
     Warns:
         RuntimeWarning: what was ordered does not fit into free memory even in the smallest pass.
     """
-    if settings.method == "full" and unstackable(base.unet, settings.frozen):
+    if settings.method == "full" and unstackable(base.network, settings.frozen):
         experts = 1  # its tensors cannot be stacked, however much memory there is
     free = free_memory(base.device)
     sizes = _divisors(settings.batch_size) if micro_batch == "auto" else [min(micro_batch, settings.batch_size)]
@@ -98,7 +98,7 @@ def _divisors(number: int) -> list[int]:
     return [size for size in range(number, 0, -1) if number % size == 0]
 
 
-def expert_memory(base: BaseModel, settings: FineTuning, compute: Compute, like: TrainingSet) -> tuple[float, float]:
+def expert_memory(base: Backbone, settings: FineTuning, compute: Compute, like: TrainingSet) -> tuple[float, float]:
     """Bytes that one more expert takes in training, with one image in the pass, and that each further image takes.
 
     Measured by forward passes of one and two rows, which fit where more would not.
@@ -106,7 +106,7 @@ def expert_memory(base: BaseModel, settings: FineTuning, compute: Compute, like:
     one = replace(settings, batch_size=1)
     alone = _saved(base, one, compute, like, 1)
     further = _saved(base, replace(settings, batch_size=2), compute, like, 1) - alone
-    if settings.method == "full" and unstackable(base.unet, settings.frozen):
+    if settings.method == "full" and unstackable(base.network, settings.frozen):
         return alone, further
     return _saved(base, one, compute, like, 2) - alone, further
 
@@ -128,7 +128,7 @@ def free_memory(device: torch.device) -> int:
         return free
 
 
-def _saved(base: BaseModel, settings: FineTuning, compute: Compute, like: TrainingSet, experts: int) -> float:
+def _saved(base: Backbone, settings: FineTuning, compute: Compute, like: TrainingSet, experts: int) -> float:
     storages: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> Any:
@@ -139,14 +139,14 @@ def _saved(base: BaseModel, settings: FineTuning, compute: Compute, like: Traini
     rows = settings.batch_size * experts
     generators = [torch.Generator().manual_seed(0) for _ in range(experts)]
     x = like.x_start[:1].expand(rows, -1, -1, -1)
-    text = like.text[:1].expand(rows, -1, -1)
-    timesteps = torch.zeros(rows, dtype=torch.long, device=base.device)
+    conditions = like.conditions[:1].expand(rows)
+    times = base.schedule.times(torch.zeros(rows)).to(base.device)
     with (
         stacked_unet(base, settings, generators, compute) as parameters,
         autocast(compute, base.device),
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
     ):
-        out = base.unet(x, timesteps, text, return_dict=False)[0]
+        out = base.predict(x, times, conditions)
         numbers = sum(bank.master.numel() for bank in parameters.banks)
         del out
     return OVERHEAD[_kind(base.device)] * sum(storages.values()) + BYTES_A_NUMBER * numbers

@@ -23,29 +23,30 @@ from suti.experts.batched.graphs import RepeatedStep
 from suti.experts.batched.parameters import StackedParameters
 from suti.experts.batched.weights import stacked_weights
 from suti.experts.fine_tuning import FineTuning, TrainingSet
-from suti.models.base import BaseModel
+from suti.models.backbone import Backbone
+from suti.models.conditions import Conditions
 from suti.optim.adafactor import share_at
 
 
 @contextmanager
 def stacked_unet(
-    base: BaseModel, settings: FineTuning, generators: Sequence[torch.Generator], compute: Compute
+    base: Backbone, settings: FineTuning, generators: Sequence[torch.Generator], compute: Compute
 ) -> Iterator[StackedParameters]:
-    """The base's UNet with one set of trained tensors a generator; as it was on leaving.
+    """The base's network with one set of trained tensors a generator; as it was on leaving.
 
     Inside, a batch of rows is expert-major: a multiple of K rows, those of one expert together.
     """
     dtype = torch.bfloat16 if precision(compute, base.device) == "bf16" else torch.float32
     if settings.method == "lora":
-        stacked = stacked_adapters(base.unet, generators, settings.lora_rank, settings.frozen, dtype)
+        stacked = stacked_adapters(base.network, generators, settings.lora_rank, settings.frozen, dtype)
     else:
-        stacked = stacked_weights(base.unet, len(generators), settings.frozen, dtype)
-    with stacked as parameters, fast_frozen_norms(base.unet, dtype):
+        stacked = stacked_weights(base.network, len(generators), settings.frozen, dtype)
+    with stacked as parameters, fast_frozen_norms(base.network, dtype):
         yield parameters
 
 
 def train_experts(
-    base: BaseModel,
+    base: Backbone,
     parameters: StackedParameters,
     subjects: Sequence[TrainingSet],
     generators: Sequence[torch.Generator],
@@ -72,9 +73,9 @@ def train_experts(
     """
     device, count, rows = base.device, len(subjects), settings.batch_size
     x_start = torch.cat([s.x_start for s in subjects])
-    text = torch.cat([s.text for s in subjects])
+    conditions = Conditions.join([s.conditions for s in subjects])
     sizes, shape = [len(s.x_start) for s in subjects], x_start.shape[1:]
-    total = base.scheduler.config.num_train_timesteps
+    schedule = base.schedule
     optimizer = StackedAdafactor(parameters, settings.learning_rate)
 
     def step(picks: torch.Tensor, noises: torch.Tensor, times: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
@@ -82,11 +83,10 @@ def train_experts(
         value = torch.zeros(count, device=device)
         for part in zip(*(tensor.split(micro_batch or rows, 1) for tensor in (picks, noises, times)), strict=True):
             pick, noise, timesteps = (tensor.flatten(0, 1) for tensor in part)
-            condition = text[pick]
+            told = conditions[pick]
             with autocast(compute, device):
                 losses = denoising_loss(
-                    lambda x, t, c=condition: base.unet(x, t, c, return_dict=False)[0],
-                    base.scheduler, x_start[pick], noise, timesteps,
+                    lambda x, t, c=told: base.predict(x, t, c), schedule, x_start[pick], noise, timesteps
                 ).view(count, -1).sum(1) / rows  # fmt: skip
             with deterministic_backward(device):
                 losses.sum().backward()
@@ -96,13 +96,13 @@ def train_experts(
 
     repeated = RepeatedStep(step, device, 0 if compute.compile else settings.steps)
     draws = drawn_steps(
-        lambda pinned: step_draws(generators, sizes, rows, shape, total, pinned), settings.steps, device
+        lambda pinned: step_draws(generators, sizes, rows, shape, schedule, pinned), settings.steps, device
     )
     history = []
-    base.unet.train()
+    base.network.train()
     for number, drawn in enumerate(draws, start=1):
         history.append(repeated(*drawn, torch.tensor(share_at(number)).to(device, non_blocking=True)))
-    base.unet.eval()
+    base.network.eval()
     return _summary(torch.stack(history), parameters.finite())
 
 
