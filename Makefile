@@ -32,7 +32,7 @@ export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export DVC_NO_ANALYTICS ?= 1
 
-.PHONY: help setup run test models report lint format docs constraints clean
+.PHONY: help setup run test models golden report lint format docs constraints clean
 
 help: ## list the targets
 	@awk '!/^#/ {exit} {sub(/^# ?/, ""); print}' Makefile; echo
@@ -69,6 +69,9 @@ test: $(READY) ## run the test suite
 models: $(READY) ## train the small models of resources/models anew (hours on two cores)
 	@$(SNAKEMAKE) $(ARGS) models
 
+golden: $(READY) ## write the golden scores of the shipped apprentice (tests/golden_apprentice.json) anew
+	@$(BIN)/python -m tests.golden_apprentice
+
 lint: $(READY) ## check style: ruff, snakefmt, snakemake --lint, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -90,4 +93,4 @@ constraints: $(READY) ## write constraints.txt from what is installed
 	@mv constraints.txt.part constraints.txt
 
 clean: ## remove results and the workflow's records (not the environment, not the models)
-	rm -rf results build .snakemake .pytest_cache .ruff_cache
+	rm -rf results build .snakemake .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -1,8 +1,15 @@
-"""Order and grouping: the workflow tests share one finished run, so they go to one worker, and first, being longest."""
+"""Order and grouping: the workflow tests share one finished run, so they go to one worker, and first, being longest.
+
+Property tests draw the same examples everywhere and judge no time, so a busy machine fails none.
+"""
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("suti", deadline=None, derandomize=True, max_examples=40, database=None)
+hypothesis.settings.load_profile("suti")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

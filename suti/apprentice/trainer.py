@@ -68,6 +68,7 @@ class Trainer:
         apprentice: the base around ``unet``.
         accelerator: the processes that train together; by default those that the environment names, so one.
         losses: rows {step, loss}; validation: rows {step, right, wrong, none} (``suti.apprentice.validation``).
+        text_bytes: hidden states of texts kept at a time, bytes.
         waited: share of the steps' time, in this process's life, that was spent waiting for data.
     """
 
@@ -81,6 +82,7 @@ class Trainer:
     validation: list[dict[str, float]] = field(default_factory=list)
     waited: float = 0.0
     accelerator: Accelerator | None = None
+    text_bytes: int = TEXT_BYTES
     ema: EMAModel = field(init=False)
     optimizer: BankedAdafactor = field(init=False)
     apprentice: Backbone = field(init=False)
@@ -168,7 +170,7 @@ class Trainer:
         for text in dict.fromkeys(texts):
             if text not in self._texts:
                 row = self.base.encode([text])
-                if (len(self._texts) + 1) * row.nbytes > TEXT_BYTES:
+                if (len(self._texts) + 1) * row.nbytes > self.text_bytes:
                     self._texts = {known: self._texts[known] for known in texts if known in self._texts}
                 self._texts[text] = row
         return Conditions.join([self._texts[text] for text in texts])

@@ -40,17 +40,18 @@ class RowStore:
 
     Args:
         folder: place of its files; None keeps rows in memory alone.
+        merge_above: files above which they are merged into one.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, merge_above: int = MERGE) -> None:
         self.folder = folder
         self._rows: dict[str, np.ndarray] = {}
         self.dropped = 0
         files = sorted(folder.glob("*.safetensors")) if folder is not None and folder.is_dir() else []
         for file in files:
             self._read(file)
-        if len(files) > MERGE:
-            self._merge(files)
+        if folder is not None and len(files) > merge_above:
+            self._merge(folder, files)
 
     def __contains__(self, key: str) -> bool:
         return key in self._rows
@@ -79,16 +80,16 @@ class RowStore:
             raise ValueError(f"{self.folder or 'embeddings'}: an encoder gave numbers that are not finite; check it")
         self._keep(keys, rows)
         if self.folder is not None and len(keys):
-            self._write(list(keys), rows)
+            self._write(self.folder, list(keys), rows)
 
     def _keep(self, keys: Sequence[str], rows: np.ndarray) -> None:
         self._rows.update(zip(keys, rows, strict=True))
 
-    def _write(self, keys: list[str], rows: np.ndarray) -> Path:
+    def _write(self, folder: Path, keys: list[str], rows: np.ndarray) -> Path:
         table = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(len(keys), KEY_BYTES)
         rows = np.ascontiguousarray(rows)
         check = np.frombuffer(bytes.fromhex(content_key(table.tobytes(), rows.tobytes())), np.uint8)
-        path = self.folder / f"{content_key(table.tobytes())}.safetensors"
+        path = folder / f"{content_key(table.tobytes())}.safetensors"
         with atomic_path(path) as part:
             part.write_bytes(safetensors.numpy.save({"keys": table, "rows": rows, "check": check}))
         return path
@@ -108,9 +109,9 @@ class RowStore:
             self.dropped += 1
             file.unlink(missing_ok=True)
 
-    def _merge(self, files: list[Path]) -> None:
+    def _merge(self, folder: Path, files: list[Path]) -> None:
         if self._rows:
-            kept = self._write(list(self._rows), np.stack(list(self._rows.values())))
+            kept = self._write(folder, list(self._rows), np.stack(list(self._rows.values())))
             for file in files:
                 if file != kept:
                     file.unlink(missing_ok=True)

@@ -150,7 +150,14 @@ def draw(sheet: Sheet, cell: int = CELL) -> Image.Image:
 
 
 def _draw_cell(
-    page: Image.Image, pen: ImageDraw.ImageDraw, item: Cell, lines: list[str], x: int, y: int, cell: int, face
+    page: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    item: Cell,
+    lines: list[str],
+    x: int,
+    y: int,
+    cell: int,
+    face: ImageFont.FreeTypeFont,
 ) -> None:
     if item.image is None:
         if item.label:

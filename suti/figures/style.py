@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
@@ -19,6 +20,9 @@ from matplotlib.figure import Figure
 from suti.baselines.systems import SYSTEMS
 from suti.io.atomic import atomic_path, write_text
 from suti.runs import BASE, REAL, SUTI, Run
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 # Okabe & Ito (2008); black text and light grey are kept for what is not data.
 BLUE, ORANGE, GREEN, PINK, SKY, VERMILION = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
@@ -41,7 +45,7 @@ METRIC_NAMES = {
     "overall": "Overall", "subject": "Subject", "text": "Text", "realism": "Realism",
     "dino": "DINO", "clip_i": "CLIP-I", "clip_t": "CLIP-T",
 }  # fmt: skip
-RC = {
+RC: dict[RcKeyType, Any] = {
     "font.family": "DejaVu Sans", "font.size": 11, "axes.titlesize": 12, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "axes.labelsize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10,
     "legend.fontsize": 10, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,

@@ -60,14 +60,13 @@ def _lock(file: int) -> bool:
 
 def _load(folder: Path, name: str) -> int:
     """Number of processes that hold a thing."""
-    held = 0
-    for number in itertools.count():
-        path = folder / f"{name}.{number}"
-        if not path.exists():
-            return held
+    held, number = 0, 0
+    while (path := folder / f"{name}.{number}").exists():
         file = _open(path)
         held += not _lock(file)
         os.close(file)
+        number += 1
+    return held
 
 
 def _hold(folder: Path, name: str) -> None:

@@ -51,7 +51,7 @@ def model_card(
         f"tags: [text-to-image, {'subject-driven, suti' if apprentice else 'suti'}]", "---", "",
         f"# {title}, {image_size} x {image_size}", "", "## What it is", "",
     ]  # fmt: skip
-    if apprentice:
+    if new_parameters is not None:
         lines += [
             "One diffusion model that draws a subject from a few demonstrations (picture, text) in a new context, with",
             "no fine-tuning: an open reproduction of SuTI (arXiv 2304.00186). It is a text-to-image UNet with new",

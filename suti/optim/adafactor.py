@@ -68,18 +68,24 @@ class BankedAdafactor(torch.optim.Optimizer):
         params: parameters or groups of them, each group with a rate ``lr`` if it has one of its own.
         lr: fixed rate.
         momentum: decay of the first moment; 0 keeps none.
+        bank: numbers moved together; no result depends on it.
     """
 
     def __init__(
-        self, params: Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]], lr: float, momentum: float = 0.0
+        self,
+        params: Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float,
+        momentum: float = 0.0,
+        bank: int = BANK,
     ) -> None:
+        self._bank = bank
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move the parameters by their gradients."""
         for group in self.param_groups:
-            for bank in _banks(group["params"]):
+            for bank in _banks(group["params"], self._bank):
                 if any(parameter.grad is not None for parameter in bank):
                     self._move(bank, group["lr"], group["momentum"])
 
@@ -87,8 +93,7 @@ class BankedAdafactor(torch.optim.Optimizer):
         gradient = torch.stack([torch.zeros_like(p) if p.grad is None else p.grad for p in bank]).float()
         state = self.state[bank[0]]  # one for the bank; a parameter's bank is the same in every run
         if not state:
-            moments = dict(zip(("row", "column"), second_moments(gradient, 1), strict=False))
-            state.update(step=0, **moments)
+            state.update(step=0, **dict(zip(("row", "column"), second_moments(gradient, 1), strict=False)))
             if momentum:
                 state["average"] = torch.zeros_like(gradient)
         state["step"] += 1
@@ -100,13 +105,13 @@ class BankedAdafactor(torch.optim.Optimizer):
         torch._foreach_sub_(bank, list(update.to(bank[0].dtype).unbind()))
 
 
-def _banks(parameters: Sequence[torch.nn.Parameter]) -> list[list[torch.nn.Parameter]]:
-    """Parameters of one shape, dtype and device together, in their order, up to ``BANK`` numbers at a time."""
+def _banks(parameters: Sequence[torch.nn.Parameter], bank: int) -> list[list[torch.nn.Parameter]]:
+    """Parameters of one shape, dtype and device together, in their order, up to ``bank`` numbers at a time."""
     members: dict[Any, list[torch.nn.Parameter]] = {}
     for parameter in parameters:
         members.setdefault((parameter.shape, parameter.dtype, parameter.device), []).append(parameter)
     banks = []
     for alike in members.values():
-        size = max(1, BANK // max(1, alike[0].numel()))
+        size = max(1, bank // max(1, alike[0].numel()))
         banks += [alike[first : first + size] for first in range(0, len(alike), size)]
     return banks

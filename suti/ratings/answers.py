@@ -12,6 +12,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,8 @@ def read_csv(path: Path, scheme: Scheme) -> Ratings:
     needed = ("rater", "item", *method_columns(scheme), *scheme.names)
     known = (*needed, *TEXTS, *MARKS)
     form = f"scheme {scheme.name} wants {','.join(needed)}, and may have {', '.join((*TEXTS, *MARKS))}"
-    rows, seen = [], {}
+    rows: list[dict[str, Any]] = []
+    seen: dict[tuple[str, ...], int] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)

@@ -117,7 +117,7 @@ def choose(cases: Sequence[Case], number: int | None, seed: int) -> list[Case]:
     if number is None or number >= len(cases):
         return list(cases)
     turns: dict[str, int] = {}
-    keyed = []
+    keyed: list[tuple[int, int, Case]] = []
     for i in generator(seed, "ratings-prompts").permutation(len(cases)):
         subject = cases[i].subject_id
         turns[subject] = turns.get(subject, -1) + 1
@@ -149,7 +149,7 @@ def _checks(
     one or the other in turn. Other subjects are of another class if there are any.
     """
     draws = generator(seed, "ratings-checks")
-    result = []
+    result: list[tuple[str, Case, list[tuple[str, np.ndarray]]]] = []
     pool = [cases[i] for i in draws.permutation(len(cases))]
     subjects = sorted({case.subject_id for case in material.cases})
     kinds = [kind for kind in (REAL, OTHER) if kind in scheme.expected]

@@ -211,7 +211,10 @@ class Store:
         query = f"SELECT id, rater, item, question, value, swapped FROM answers {where} ORDER BY id"
         with self._lock:
             rows = self._db.execute(query, values).fetchall()
-        return [Answer(*row[:5], bool(row[5])) for row in rows]
+        return [
+            Answer(id=row[0], rater=row[1], item=row[2], question=row[3], value=row[4], swapped=bool(row[5]))
+            for row in rows
+        ]
 
     @staticmethod
     def _repeated(db: sqlite3.Connection, rater: str, token: str, wanted: tuple[str, str, str, str]) -> bool:

@@ -33,7 +33,7 @@ from suti.small_models.loop import LoopSettings, train
 from suti.small_models.records import store_half, write_provenance
 from suti.small_models.views import Pools, augment, draw_views, page_like, pick_subjects, to_tensor
 from suti.small_models.vocabulary import build_tokenizer
-from suti.world.language import parse, phrase
+from suti.world.language import PromptTruth, parse, phrase
 from suti.world.scenes import Scene
 from suti.world.subjects import Subject, colour_name
 
@@ -132,7 +132,7 @@ def evaluate_captioner(folder: str | Path, seed: int, count: int = 512) -> dict[
 
 def caption_accuracy(texts: list[str], people: list[Subject], scenes: list[Scene]) -> dict[str, Any]:
     """How many captions parse as the world's language, and of all how many name each attribute rightly."""
-    parsed = []
+    parsed: list[PromptTruth | None] = []
     for text in texts:
         try:
             parsed.append(parse(text))

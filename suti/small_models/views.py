@@ -70,7 +70,8 @@ class Pools(Generic[Pool]):
 
     def __init__(self, make: Callable[[int], Pool], steps_per_pool: int) -> None:
         self.make, self.steps_per_pool = make, steps_per_pool
-        self._number, self._pool = -1, None
+        self._number = -1
+        self._pool: Pool | None = None
 
     def at(self, step: int) -> Pool:
         """The pool of a step."""

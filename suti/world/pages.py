@@ -58,8 +58,9 @@ def subject_to_json(subject: Subject) -> str:
 
 def subject_from_json(text: str) -> Subject:
     """The inverse of `subject_to_json`."""
-    fields = json.loads(text)
-    return Subject(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+    fields: dict[str, Any] = json.loads(text)
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return Subject(**fields)
 
 
 def _jpeg(image: np.ndarray, quality: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from suti.world.vocabulary import HATS, PHOTO
 
 OUTLINE = np.float32(0.045)
 PIVOT = np.float32(0.10)
+Key = TypeVar("Key")
 FIXED: dict[str, tuple[float, float, float]] = {
     "dark": (0.13, 0.11, 0.15),
     "white": (0.97, 0.97, 0.96),
@@ -37,8 +39,8 @@ def _grid(size: int) -> tuple[Array, Array]:
     return x[None], y[None]
 
 
-def _groups(keys: Iterable[object]) -> dict[object, Array]:
-    found: dict[object, list[int]] = {}
+def _groups(keys: Iterable[Key]) -> dict[Key, Array]:
+    found: dict[Key, list[int]] = {}
     for i, key in enumerate(keys):
         found.setdefault(key, []).append(i)
     return {key: np.asarray(rows) for key, rows in found.items()}

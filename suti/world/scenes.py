@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,8 +93,8 @@ def sample_scene(
     seed = int(rng.integers(2**31))
     drawn_pose = sample_pose(rng)
 
-    def pick(names: object, x: float) -> str:
-        options = tuple(names)  # type: ignore[call-overload]
+    def pick(names: Iterable[str], x: float) -> str:
+        options = tuple(names)
         return options[int(x * len(options))]
 
     if isinstance(accessory, _Draw):

@@ -6,12 +6,18 @@ Distances are exact or close to exact near the edge, which is all that coverage 
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 
 Array = np.ndarray
-Number = float | Array
+Number = float | np.floating | Array
 
 
+@overload
+def lerp(a: Number, b: Number, t: Array) -> Array: ...
+@overload
+def lerp(a: Array, b: Array, t: Number) -> Array: ...
 def lerp(a: Number, b: Number, t: Number) -> Number:
     """a at t = 0, b at t = 1."""
     return a + (b - a) * t

@@ -1,8 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from suti.apprentice import augmentation
-from suti.apprentice.augmentation import snapshot
+from suti.apprentice.augmentation import Limits, snapshot
 from suti.apprentice.data import Subject, make_batch
 from suti.config.schema import Apprentice
 
@@ -37,21 +38,20 @@ def test_no_strength_returns_the_picture_itself():
     assert snapshot(image, 1.0, Fixed(0.0, 1.0, 1.0, 1.0, 1.0)) is image
 
 
-def test_shift_turn_and_zoom_move_a_point_as_they_should(monkeypatch):
-    monkeypatch.setattr(augmentation, "NEARER", 0.0)
-    image = picture()
-    still = snapshot(image, 1.0, Fixed(1.0, 0.5, 0.5, 0.5, 0.5))
+def test_shift_turn_and_zoom_move_a_point_as_they_should():
+    image, level = picture(), Limits(nearer=0.0)
+    still = snapshot(image, 1.0, Fixed(1.0, 0.5, 0.5, 0.5, 0.5), level)
     assert np.abs(still.astype(int) - image).max() <= 1
     # a shift of .36 of the half width, 20 pixels, is 7.2 pixels; of .25 of the half height, 5
-    right = snapshot(image, 1.0, Fixed(1.0, 0.5, 0.5, 1.0, 1.0))
+    right = snapshot(image, 1.0, Fixed(1.0, 0.5, 0.5, 1.0, 1.0), level)
     assert dot(right) == (25, 37)
     # half the strength, half the shift
-    assert dot(snapshot(image, 0.5, Fixed(1.0, 0.5, 0.5, 1.0, 1.0))) in ((22, 33), (22, 34), (23, 33), (23, 34))
-    monkeypatch.setattr(augmentation, "ZOOM", np.log(1.5))
-    nearer = snapshot(image, 1.0, Fixed(1.0, 0.5, 1.0, 0.5, 0.5))
+    half = snapshot(image, 0.5, Fixed(1.0, 0.5, 0.5, 1.0, 1.0), level)
+    assert dot(half) in ((22, 33), (22, 34), (23, 33), (23, 34))
+    level = replace(level, zoom=np.log(1.5))
+    nearer = snapshot(image, 1.0, Fixed(1.0, 0.5, 1.0, 0.5, 0.5), level)
     assert abs(dot(nearer)[1] - (20 + 1.5 * 10.5)) < 1.5 and abs(dot(nearer)[0] - 20) <= 1
-    monkeypatch.setattr(augmentation, "TURN", 90.0)
-    turned = snapshot(image, 1.0, Fixed(1.0, 1.0, 0.5, 0.5, 0.5))
+    turned = snapshot(image, 1.0, Fixed(1.0, 1.0, 0.5, 0.5, 0.5), replace(level, turn=90.0))
     assert abs(dot(turned)[1] - 20) <= 1 and abs(abs(dot(turned)[0] - 20) - 10) <= 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 
 import numpy as np
 import pytest
@@ -136,26 +136,30 @@ def test_held_out_subjects_are_the_same_for_another_g():
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_batches_come_in_the_order_of_the_steps(workers):
+    done = [threading.Event() for _ in range(17)]
+
     def make(step: int) -> int:
-        time.sleep(0.02 * (step % 3 == 0))  # the next ones are ready before it
+        if workers > 1 and step % 3 == 0 and step + 1 < 17:
+            assert done[step + 1].wait(60)  # the next one is ready before it
+        done[step].set()
         return step
 
     assert list(BatchesAhead(make, 5, 17, workers)) == list(range(5, 17))
 
 
 def test_few_batches_are_held_and_an_error_reaches_the_training():
-    made = []
+    made = [threading.Event() for _ in range(100)]
 
     def make(step: int) -> int:
-        made.append(step)
+        made[step].set()
         if step == 6:
             raise KeyError("no such picture")
         return step
 
     stream = iter(BatchesAhead(make, 0, 100, 2))
     assert [next(stream) for _ in range(3)] == [0, 1, 2]
-    time.sleep(0.1)
-    assert max(made) <= 2 + 4
+    assert made[5].wait(60)  # two workers hold four batches: those of steps 2 (just taken) to 5
+    assert not any(event.is_set() for event in made[6:])
     with pytest.raises(KeyError, match="no such picture"):
         list(stream)
 
@@ -194,11 +198,11 @@ def test_too_many_parts_are_refused():
         trainer(gradient_accumulation=3)
 
 
-def test_few_texts_are_kept(monkeypatch):
+def test_few_texts_are_kept():
     now, texts = trainer(), ["a cat", "a dog", "", "a cat", "a teapot"]
     want = now.encode(texts)
-    monkeypatch.setattr("suti.apprentice.trainer.TEXT_BYTES", 2 * want[0].nbytes)
     again = trainer()
+    again.text_bytes = 2 * want[0].nbytes
     for text in texts:
         again.encode([text])
         assert len(again._texts) <= 2

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from suti.seeds import generator, shard_of, stable_hash, torch_generator
+
+WORDS = st.text("ab01'\", é")
+KEYS = st.lists(WORDS | st.integers() | st.floats(allow_nan=False), max_size=4).map(tuple)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +42,23 @@ def test_generators_keep_their_numbers():
     assert generator(0, "prompts", "s").integers(0, 2**31, 3).tolist() == [1766322268, 1476490890, 1832795643]
     drawn = torch.randint(0, 2**31, (3,), generator=torch_generator(0, "x"))
     assert drawn.tolist() == [1704097909, 1499599451, 2072992251]
+
+
+@given(KEYS, KEYS, st.sampled_from([8, 32, 56, 64, 128]))
+def test_other_keys_give_other_hashes(keys, others, bits):
+    assert 0 <= stable_hash(*keys, bits=bits) < 2**bits
+    assert stable_hash(*keys, bits=128) == stable_hash(*keys, bits=128)
+    if repr(keys) != repr(others):  # 1 and 1.0 are different keys
+        assert stable_hash(*keys, bits=128) != stable_hash(*others, bits=128)
+
+
+@given(WORDS, WORDS.filter(bool), WORDS)
+def test_where_one_key_ends_matters(first, moved, last):
+    assert stable_hash(first + moved, last) != stable_hash(first, moved + last)
+
+
+@given(st.lists(WORDS, min_size=1, unique=True), st.integers(1, 50))
+def test_a_subjects_shard_depends_on_no_other_subject(subjects, shards):
+    places = {subject: shard_of(subject, shards) for subject in subjects}
+    assert all(0 <= place < shards for place in places.values())
+    assert {subject: shard_of(subject, shards) for subject in reversed(subjects)} == places

@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -130,36 +130,38 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, pictures: list[Path])
     for i, path in enumerate(paths):
         Image.new("RGB", (5, 5), (i, 9, 9)).save(path)
     program = (
-        "import sys, time\nfrom pathlib import Path\nimport numpy as np\nfrom suti.evaluation import embedding\n"
+        "import sys\nfrom pathlib import Path\nimport numpy as np\nfrom suti.evaluation import embedding\n"
         "embedding.BATCH = embedding.KEPT = 4\n"
-        "class Slow:\n    def embed(self, images, batch_size=0):\n        time.sleep(0.2)\n"
+        "batches = []\n"
+        "class Waits:\n    def embed(self, images, batch_size=0):\n        batches.append(len(images))\n"
+        "        if len(batches) == 3:\n            print('third batch', flush=True)\n            sys.stdin.read()\n"
         "        return np.array([[image[0, 0, 0] + 1.0, 1.0] for image in images], np.float32)\n"
-        "found = embedding.Embeddings(Path(sys.argv[1]), load=lambda spec, compute: Slow())\n"
+        "found = embedding.Embeddings(Path(sys.argv[1]), load=lambda spec, compute: Waits())\n"
         "found.prepare({embedding.Encoding('toy'): sorted(Path(sys.argv[2]).iterdir())})\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "c"), str(folder)])
-    while len(list((tmp_path / "c").glob("*/*.safetensors"))) < 2 and process.poll() is None:
-        time.sleep(0.02)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "c"), str(folder)], stdin=PIPE, stdout=PIPE, text=True
+    )
+    assert process.stdout.readline() == "third batch\n"  # two are done
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     toy = Colour()
     found = opened(tmp_path / "c", toy)
     found.prepare({TOY: paths})
-    assert 0 < toy.seen <= 32
+    assert toy.seen == 32
     kept = found.images(TOY, paths[:8])
     np.testing.assert_array_equal(kept, np.array([[i + 1.0, 1.0] for i in range(8)], np.float32))
 
 
-def test_many_files_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cache, "MERGE", 3)
-    store = RowStore(tmp_path)
+def test_many_files_become_one(tmp_path: Path):
+    store = RowStore(tmp_path, merge_above=3)
     keys = [content_key(bytes([i])) for i in range(5)]
     for i, key in enumerate(keys):
         store.add([key], np.full((1, 2), i, np.float32))
     assert len(list(tmp_path.glob("*.safetensors"))) == 5
-    merged = RowStore(tmp_path)
+    merged = RowStore(tmp_path, merge_above=3)
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
-    for found in (merged, RowStore(tmp_path)):
+    for found in (merged, RowStore(tmp_path, merge_above=3)):
         assert found.take(keys)[:, 0].tolist() == [0, 1, 2, 3, 4]
 
 

@@ -47,9 +47,9 @@ def test_ten_kilobytes_of_html_and_instructions_become_300_characters_of_text() 
 
 @pytest.mark.parametrize("piece", ["<", "<a ", "<!--", "<![CDATA[", "&lt;", "&#60;", "<script>", "\u202e"])
 def test_a_megabyte_of_half_open_tags_takes_no_time(piece: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     text = clean_alt_text(piece * (1_000_000 // len(piece)), 300)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 20  # a pattern that backtracks would take hours
     assert text is None or len(text) <= 300
 
 

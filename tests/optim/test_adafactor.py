@@ -7,7 +7,6 @@ import torch
 from transformers import Adafactor
 
 from suti.io.state import read_state, write_state
-from suti.optim import adafactor
 from suti.optim.adafactor import BankedAdafactor
 
 SHAPES = [(5,), (5,), (4, 6), (3, 4, 3, 3), (3, 4, 3, 3), (3, 4, 3, 3), (), (2, 3, 4)]
@@ -26,11 +25,10 @@ def give(members: list[torch.nn.Parameter], step: int) -> None:
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("bank", [1 << 20, 100])  # all of a shape together, or few
-def test_it_is_that_of_transformers(momentum, bank, monkeypatch):
-    monkeypatch.setattr(adafactor, "BANK", bank)
+def test_it_is_that_of_transformers(momentum, bank):
     one, two = parameters(), parameters()
     groups = lambda members: [{"params": members[:3]}, {"params": members[3:], "lr": 0.02}]  # noqa: E731
-    ours = BankedAdafactor(groups(one), 0.1, momentum)
+    ours = BankedAdafactor(groups(one), 0.1, momentum, bank)
     theirs = Adafactor(groups(two), lr=0.1, beta1=momentum or None, scale_parameter=False, relative_step=False,
                        warmup_init=False)  # fmt: skip
     for step in range(5):
