@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.workflow
 
 CHAPTERS = (
-    "mining", "captions", "prompts", "experts", "filtered", "apprentice", "evaluation", "figures", "claims",
+    "mining", "captions", "prompts", "experts", "scores", "filtered", "apprentice", "evaluation", "figures", "claims",
 )  # fmt: skip
 MEASURED = """
 import json, resource, sys
@@ -70,7 +70,7 @@ def test_docs_name_every_rule_that_runs_code(fresh: Callable) -> None:
     page = re.findall(r"^Rules: (.*)$", (checkout.path / "docs" / "code.md").read_text(), re.MULTILINE)
     named = {rule for line in page for rule in line.split(", ")}
     rules = set(checkout.call("snakemake", "--list-rules").split())
-    targets = {"all", *CHAPTERS, "train_models"}
+    targets = {"all", *CHAPTERS, "train_models", "program", "gpu_program"}
     assert named - {"list_urls"} == rules - targets  # the rule of downloads is there where a path holds {part}
 
 
