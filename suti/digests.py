@@ -98,7 +98,7 @@ def sources(script: str | Path, root: str | Path = ".") -> list[Path]:
 def names(script: str | Path, root: str | Path = ".") -> frozenset[str]:
     """Every name by which a script, or a module of the package behind it, could read a setting.
 
-    These are attributes, parameters and texts, in modules of ``INERT`` too. So a setting whose name is not among them
+    These are attributes, parameters, fields and texts, in modules of ``INERT`` too. So a setting whose name is not among them
     is read by none of them, and a rule need not pass it.
     """
     root = Path(root).resolve()
@@ -134,7 +134,7 @@ class _Parsed:
         imports: as ``(level, dotted name)``.
         by_name: a line on which it imports by name, or 0.
         words: its string constants.
-        names: these, and the names of its attributes and parameters.
+        names: these, and the names of its attributes, parameters and fields.
         entries: hash of each entry of the dictionary that ``KEYED`` names, which ``digest`` leaves out.
     """
 
@@ -160,6 +160,8 @@ class _Parsed:
                 others.add(node.attr)
             elif isinstance(node, ast.arg):
                 others.add(node.arg)
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                others.add(node.target.id)
         self.words, self.names = frozenset(words), frozenset(words | others)
         self.entries: dict[str, str] = {}
         for entries in _dictionaries(tree, KEYED.get(name)):

@@ -181,6 +181,18 @@ def test_tables_are_named_by_texts() -> None:
     assert calls > 40 and set(tables.TABLES) == named
 
 
+@pytest.mark.parametrize(
+    "code", ["s.found", "s['found']", "def f(found): ...", "class C:\n    found: int", "f'{s.found}'"]
+)
+def test_a_name_is_read_in_every_way_that_python_has(tree: Path, code: str) -> None:
+    for module, named in (("suti/plain.py", True), ("suti/devices.py", True), ("suti/config/schema.py", False)):
+        (tree / module).parent.mkdir(exist_ok=True)
+        (tree / "scripts" / "x.py").write_text(f"import {module.removesuffix('.py').replace('/', '.')}\n")
+        (tree / module).write_text(code + "\n")
+        digests._parse.cache_clear()
+        assert ("found" in digests.names("scripts/x.py", tree)) is named
+
+
 def test_names_hold_what_a_program_could_read_and_no_more() -> None:
     names = digests.names("scripts/train_experts.py", ROOT)
     assert {"lora_rank", "experts_at_once", "device", "precision"} <= names
