@@ -98,8 +98,8 @@ def sources(script: str | Path, root: str | Path = ".") -> list[Path]:
 def names(script: str | Path, root: str | Path = ".") -> frozenset[str]:
     """Every name by which a script, or a module of the package behind it, could read a setting.
 
-    These are attributes, parameters, fields and texts, in modules of ``INERT`` too. So a setting whose name is not among them
-    is read by none of them, and a rule need not pass it.
+    These are attributes, parameters, fields and texts, in modules of ``INERT`` too. So a setting whose name is not
+    among them is read by none of them, and a rule need not pass it.
     """
     root = Path(root).resolve()
     paths = _reached(script, root, SETTINGS)
