@@ -106,24 +106,24 @@ def without(value, name: str, names: tuple[str, ...]):
     }
 
 
-class Wanted(NamedTuple):
+class Selection(NamedTuple):
     """Settings that a rule passes on, as dotted names, and names below them that it leaves out."""
 
     names: tuple[str, ...]
     exclude: tuple[str, ...]
 
 
-def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()) -> Wanted:
+def settings(*names: str, exclude: tuple[str, ...] | list[str] = ()) -> Selection:
     """The option ``--settings JSON``, for ``call``: ``settings("seed", "experts")``.
 
     Names are dotted paths into the configuration; ``exclude`` takes dotted names away again, so that a rule reruns
     for no setting that its script does not read.
     """
-    return Wanted(names, tuple(exclude))
+    return Selection(names, tuple(exclude))
 
 
 @cache
-def settings_option(wanted: Wanted, code: tuple[str, ...]) -> Recorded:
+def settings_option(selection: Selection, code: tuple[str, ...]) -> Recorded:
     """``--settings JSON``, compact and with sorted keys.
 
     Of a section only those settings are passed that the code could read, by their names (``digests.names``). So a
@@ -131,10 +131,10 @@ def settings_option(wanted: Wanted, code: tuple[str, ...]) -> Recorded:
     that reads one of these all the same fails, and gets no default in its stand.
     """
     readable = frozenset().union(*(names_in(path) for path in code))
-    left_out = (*wanted.exclude, *(name for key in wanted.names for name in unread(key, readable)))
+    left_out = (*selection.exclude, *(name for key in selection.names for name in unread(key, readable)))
     for name in left_out:
         lookup(CONFIG, name)  # an unknown name is an error here too
-    passed = {name: without(lookup(CONFIG, name), name, left_out) for name in wanted.names}
+    passed = {name: without(lookup(CONFIG, name), name, left_out) for name in selection.names}
     recorded = {
         name: without(value, name, UNRECORDED) for name, value in passed.items() if name not in UNRECORDED
     }
@@ -171,7 +171,7 @@ def call(script: str, settings=None, by_name=None, **options) -> dict:
         script: name of the program.
         settings: what ``settings(...)`` returns, or any function from wildcards to it; None: it reads none.
         by_name: a function from wildcards to the path of a module that the program imports by name.
-        options: what else it is told. A text may hold wildcards (``run="suti-{lam}-k{k}"``), a function gets them, a
+        options: what else it gets. A text may hold wildcards (``run="suti-{lam}-k{k}"``), a function gets them, a
             list is several words, None is left out. Snakemake records them, as they depend on no file.
 
     Returns:
@@ -183,7 +183,7 @@ def call(script: str, settings=None, by_name=None, **options) -> dict:
     """
     path = f"scripts/{script}.py"
 
-    def told(wildcards):
+    def options_of(wildcards):
         values = {name: value(wildcards) if callable(value) else value for name, value in options.items()}
         return command_line(
             {
@@ -204,14 +204,14 @@ def call(script: str, settings=None, by_name=None, **options) -> dict:
         return (path, by_name(wildcards)) if by_name else (path,)
 
     def passed(wildcards):
-        wanted = settings(wildcards) if callable(settings) else settings
-        return settings_option(wanted, code(wildcards))
+        selection = settings(wildcards) if callable(settings) else settings
+        return settings_option(selection, code(wildcards))
 
     return {
         "script": path,
         "settings": passed if settings else "",
         "code": lambda wildcards: " ".join(map(code_digest, code(wildcards))),
-        "options": told,
+        "options": options_of,
         "files": files,
     }
 

@@ -44,11 +44,11 @@ def read_subjects(
     """Subjects with samples in G, sorted: neither shards nor their order change the training."""
     named = named.set_index("subject_id")
     kept = samples[samples["sample_id"].isin(set(filtered["sample_id"]))].sort_values("sample_id")
-    shown = dict(iter(demonstrations.sort_values("image_id").groupby("subject_id")))
+    demonstrations_of = dict(iter(demonstrations.sort_values("image_id").groupby("subject_id")))
     return [
         Subject(
             str(subject_id),
-            tuple(zip(shown[subject_id]["image_id"], shown[subject_id]["text"], strict=True)),
+            tuple(zip(demonstrations_of[subject_id]["image_id"], demonstrations_of[subject_id]["text"], strict=True)),
             tuple(zip(rows["sample_id"], rows["prompt"], strict=True)),
             str(named["description"][subject_id]),
             str(named["class_name"][subject_id]),
@@ -89,12 +89,13 @@ def main() -> None:
     accelerator = Accelerator(cpu=prepare(s.compute).type == "cpu")
     device = accelerator.device
     start = time.perf_counter()
-    shown, named = tables.read_all(args.demonstrations, "demonstrations"), tables.read_all(args.subjects, "subjects")
+    demonstrations = tables.read_all(args.demonstrations, "demonstrations")
+    named = tables.read_all(args.subjects, "subjects")
     if args.filtered:
         filtered, drawn = tables.read(args.filtered, "filtered"), tables.read_all(args.samples, "samples")
-        subjects = read_subjects(filtered, drawn, shown, named)
+        subjects = read_subjects(filtered, drawn, demonstrations, named)
     else:
-        subjects = cluster_subjects(shown, named)
+        subjects = cluster_subjects(demonstrations, named)
     count = sum(len(subject.targets) for subject in subjects)
     subjects, held_out = hold_out(subjects, what.validation_share, s.seed)
     base = load_base(s["models.base"]).to(device)

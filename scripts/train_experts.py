@@ -38,19 +38,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def read_tasks(demonstrations: str, prompts: str, images: str) -> list[ExpertTask]:
     """One task a subject, sorted by subject."""
-    shown = tables.read(demonstrations, "demonstrations").sort_values(["subject_id", "image_id"])
-    asked = tables.read(prompts, "prompts").sort_values(["subject_id", "prompt_id"])
+    demonstration_rows = tables.read(demonstrations, "demonstrations").sort_values(["subject_id", "image_id"])
+    prompt_rows = tables.read(prompts, "prompts").sort_values(["subject_id", "prompt_id"])
     shard = ShardIndex(images)
-    asked_by = dict(iter(asked.groupby("subject_id")))
+    prompts_of = dict(iter(prompt_rows.groupby("subject_id")))
     tasks = []
-    for subject_id, rows in shown.groupby("subject_id"):
-        wanted = asked_by.get(subject_id, asked.head(0))
+    for subject_id, rows in demonstration_rows.groupby("subject_id"):
+        rows_of_prompts = prompts_of.get(subject_id, prompt_rows.head(0))
         tasks.append(
             ExpertTask(
                 str(subject_id),
                 tuple(shard[key] for key in rows["image_id"]),
                 tuple(rows["text"]),
-                tuple(zip(wanted["prompt_id"], wanted["prompt"], strict=True)),
+                tuple(zip(rows_of_prompts["prompt_id"], rows_of_prompts["prompt"], strict=True)),
             )
         )
     return tasks
@@ -94,8 +94,8 @@ def main() -> None:
     if pending:  # a shard that the cache knows needs no models
         base = load_base(s["models.base"]).to(device)
         like = training_set(pending[0][0], base)
-        wanted = s.experts.experts_at_once, s.experts.micro_batch
-        fit = fit_machine(*wanted, base, fine_tuning(s.experts), s.compute, like)
+        limits = s.experts.experts_at_once, s.experts.micro_batch
+        fit = fit_machine(*limits, base, fine_tuning(s.experts), s.compute, like)
         count = min(fit.experts, len(pending))
         progress = GroupBar("experts", len(tasks), len(results), desc=f"experts, {count} at once")
         with compiled(base.unet, s.compute):

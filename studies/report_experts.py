@@ -56,12 +56,12 @@ SCORES = ("subject", "text", "realism")
 def tasks_of(subjects: int, prompts: int) -> tuple[list[ExpertTask], dict[str, list[np.ndarray]]]:
     """Experts to train, and the real pictures that their subjects are compared with."""
     world = world_benchmark(SEED, subjects, prompts, 5, 1)
-    shown, asked = pd.DataFrame(world.demonstrations), template_rows(pd.DataFrame(world.prompts))
+    demonstrations_table, prompts_table = pd.DataFrame(world.demonstrations), template_rows(pd.DataFrame(world.prompts))
     tasks = []
-    for name, rows in shown.groupby("subject_id"):
-        wanted = asked[asked["subject_id"] == name]
+    for name, rows in demonstrations_table.groupby("subject_id"):
+        chosen = prompts_table[prompts_table["subject_id"] == name]
         pictures = tuple(encode_png(world.demonstration_images[key]) for key in rows["image_id"])
-        pairs = tuple(zip(wanted["prompt_id"], wanted["prompt"], strict=True))
+        pairs = tuple(zip(chosen["prompt_id"], chosen["prompt"], strict=True))
         tasks.append(ExpertTask(str(name), pictures, tuple(rows["text"]), pairs))
     return tasks, world.references
 

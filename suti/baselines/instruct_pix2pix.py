@@ -172,9 +172,9 @@ def editing_set(
         ])
         for pictures in (before, after)
     ]  # fmt: skip
-    told = [model.encode(distinct[i : i + at_once]) for i in range(0, len(distinct), at_once)]
+    texts = [model.encode(distinct[i : i + at_once]) for i in range(0, len(distinct), at_once)]
     text_of = torch.tensor([1 + distinct.index(i) for i in instructions])
-    return EditingSet(model.condition(coded[0]), coded[1], Conditions.join([model.encode([""]), *told]), text_of)
+    return EditingSet(model.condition(coded[0]), coded[1], Conditions.join([model.encode([""]), *texts]), text_of)
 
 
 def train_instruct_pix2pix(
@@ -195,11 +195,11 @@ def train_instruct_pix2pix(
         rows = torch.randint(len(data.after), (batch_size,), generator=rng)
         u = torch.rand(batch_size, generator=rng)
         no_text = (u < drop) | ((u >= 2 * drop) & (u < 3 * drop))
-        shown = (~((u >= drop) & (u < 3 * drop))).to(device)
+        with_picture = (~((u >= drop) & (u < 3 * drop))).to(device)
         timesteps = model.schedule.random_times(batch_size, rng).to(device)
         x_start = data.after[rows]
         noise = torch.randn(x_start.shape, generator=rng).to(device)
-        picture = ShownPicture(data.before[rows], shown)
+        picture = ShownPicture(data.before[rows], with_picture)
         text = data.texts[data.text_of[rows].masked_fill(no_text, 0)]
         value = denoising_loss(
             lambda x, t: model.predict(x, t, text, picture), model.schedule, x_start, noise, timesteps

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal, get_args
 
+from suti.runs import LAMBDA
+
 Skill = Literal["recontextualization", "attribute_editing", "art_style", "accessorization"]
 SKILLS: tuple[Skill, ...] = get_args(Skill)
 
@@ -18,7 +20,7 @@ def parse_lambda(text: str) -> tuple[Literal["none", "absolute", "quantile"], fl
     if text == "none":
         return "none", 0.0
     kind: Literal["absolute", "quantile"] = "quantile" if text.startswith("q") else "absolute"
-    if not re.fullmatch(r"q?[0-9]*\.?[0-9]+", text):  # it becomes part of file names
+    if not re.fullmatch(LAMBDA, text):  # it becomes part of file names
         raise ValueError(f"lambda {text!r}: expected none, a number such as 0.02, or a quantile such as q0.4")
     number = float(text.removeprefix("q"))
     if kind == "quantile" and not 0 <= number < 1:

@@ -180,7 +180,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         (
             "nearest_dino",
             "float64",
-            "largest cosine of DINO embeddings (else DINOv2, else the first) to a known picture",
+            "largest cosine of DINO embeddings to a known picture of the subject",
             True,
         ),
         ("nearest_pixels", "float64", "largest correlation of pixels with a known picture, in [-1, 1]", True),

@@ -6,7 +6,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suti.benchmark.sources import SHOWN_ONLY, first_prompts, prompt_rows, select_prompts
+from suti.benchmark.prompts import SHEET_ONLY, first_prompts, prompt_rows, select_prompts
 
 TEMPLATES = tuple(f"a {{}} in place {i}" for i in range(40))
 
@@ -26,11 +26,11 @@ def test_fewer_prompts_a_subject_are_among_more(counts, shown, n, m):
     for number, count in enumerate(counts):
         subject = f"s{number}"
         rows += prompt_rows(subject, "dog", TEMPLATES, count)
-        rows += [{"subject_id": subject, "prompt_id": f"a{i}", "prompt": "x", "skill": SHOWN_ONLY[0]}
+        rows += [{"subject_id": subject, "prompt_id": f"a{i}", "prompt": "x", "skill": SHEET_ONLY[0]}
                  for i in range(shown)]  # fmt: skip
     prompts = pd.DataFrame(rows)
     asked = [set(first_prompts(prompts, k)[["subject_id", "prompt_id"]].itertuples(index=False)) for k in (n, m)]
     assert asked[0] <= asked[1]
     templates = first_prompts(prompts, n)
-    templates = templates[~templates["skill"].isin(SHOWN_ONLY)]
+    templates = templates[~templates["skill"].isin(SHEET_ONLY)]
     assert templates.groupby("subject_id").size().to_dict() == {f"s{i}": min(n, c) for i, c in enumerate(counts)}

@@ -47,6 +47,7 @@ def test_every_setting_is_described() -> None:
 def test_reference_has_a_row_for_every_setting() -> None:
     text = document.reference()
     assert [name for name, _ in leaves(Config()) if f"\n| `{name}` | " not in text] == []
+    assert "\n## `baselines`\n" in text and "\n### `baselines.imagic`\n" in text
     columns = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
     assert columns == {5}
 

@@ -34,16 +34,16 @@ def test_scores_by_hand(tmp_path: Path) -> None:
     shown = [full(0, 255, 0), full(120, 160, 0)]
     found = {
         "s": embed_subject(ColourClip(), [full(255, 0, 0), full(0, 255, 0)], ["a red cat", "a red cat"], shown),
-        "t": embed_subject(ColourClip(), [full(0, 255, 0)], ["a green cat"], shown[:1]),
+        "t": embed_subject(ColourClip(), [full(0, 255, 0)], ["a green cat"], shown[1:]),
     }
     write_embeddings(tmp_path / "e.safetensors", found)
     samples = pd.DataFrame({"sample_id": ["s0", "t0", "s1"], "subject_id": ["s", "t", "s"], "prompt_id": "p"})
     read = read_embeddings(tmp_path / "e.safetensors")
     delta = score_samples("delta_clip", samples, read)
     assert list(delta.columns) == ["sample_id", "subject_id", "prompt_id", "score"]
-    assert delta["score"].tolist() == pytest.approx([1 - 0.6, 1 - 1, 0 - 0.6], abs=1e-5)  # 3-4-5 triangle
+    assert delta["score"].tolist() == pytest.approx([1 - 0.6, 1 - 0.8, 0 - 0.6], abs=1e-5)  # 3-4-5 triangle
     alike = score_samples("image_similarity", samples, read)
-    assert alike["score"].tolist() == pytest.approx([(0 + 0.6) / 2, 1, (1 + 0.8) / 2], abs=1e-5)
+    assert alike["score"].tolist() == pytest.approx([(0 + 0.6) / 2, 0.8, (1 + 0.8) / 2], abs=1e-5)
 
 
 def test_scores_that_cannot_be_made_are_named(tmp_path: Path) -> None:

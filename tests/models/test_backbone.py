@@ -89,9 +89,12 @@ def test_references_are_the_apprentices_demonstrations() -> None:
 
 CALL = re.compile(r"\b(?:unet|network)\(")
 MAY_CALL = {
-    "suti/models/base.py": "predict", "suti/baselines/instruct_pix2pix.py": "predict, with a picture's channels",
-    "suti/models/super_resolution.py": "another network", "suti/small_models/super_resolution.py": "its training",
-}  # fmt: skip
+    "suti/models/base.py": "predict",
+    "suti/baselines/instruct_pix2pix.py": "predict, with a picture's channels",
+    "suti/models/super_resolution.py": "another network",
+    "suti/small_models/super_resolution.py": "its training",
+    "suti/language/backends/transformers.py": "a language model",
+}
 
 
 def test_a_network_is_called_by_predict_alone() -> None:

@@ -50,8 +50,7 @@ def test_another_score_for_lambda_changes_g_and_what_follows(workflow) -> None:
 
 
 def test_an_edited_filter_trains_no_expert_and_embeds_nothing(workflow) -> None:
-    module = workflow.path / "suti" / "filtering.py"
-    module.write_text(module.read_text() + "\nUNUSED = 1\n")
+    workflow.edit("suti/filtering.py", "scores[values > threshold]", "scores[values >= threshold]")
     planned = workflow.planned()
     assert (planned["score_samples"], planned["filter_samples"], planned["train_apprentice"]) == (1, 2, 2)
     assert not {*EXPERTS, "embed_samples"} & set(planned)
@@ -75,8 +74,7 @@ def test_other_resamples_judge_and_embed_nothing(workflow) -> None:
 
 
 def test_another_formula_of_a_metric_embeds_nothing(workflow) -> None:
-    module = workflow.path / "suti" / "evaluation" / "metrics.py"
-    module.write_text(module.read_text() + "\nUNUSED = 1\n")
+    workflow.edit("suti/evaluation/metrics.py", "np.maximum(total, 1)", "np.maximum(1, total)")
     target = "results/metrics/base.parquet"
     assert workflow.planned("--", target) == {"evaluate": 1}
     before = (workflow.path / target).read_bytes()
