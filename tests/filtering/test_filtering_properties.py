@@ -43,7 +43,7 @@ def test_any_other_text_is_refused(text):
 
 def scores(deltas: list[float]) -> pd.DataFrame:
     rows = [(f"y{i:03d}", f"s{i % 3}", "p", delta) for i, delta in enumerate(deltas)]
-    return pd.DataFrame(rows, columns=["sample_id", "subject_id", "prompt_id", "delta"])
+    return pd.DataFrame(rows, columns=["sample_id", "subject_id", "prompt_id", "score"])
 
 
 def kept(deltas: list[float], lambda_name: str) -> set[str]:
