@@ -72,12 +72,13 @@ models: $(READY) ## train the small models of resources/models anew (hours on tw
 golden: $(READY) ## write the golden scores of the shipped apprentice (tests/golden_apprentice.json) anew
 	@$(BIN)/python -m tests.golden_apprentice
 
-lint: $(READY) ## check style: ruff, snakefmt, snakemake --lint, generated files
+lint: $(READY) ## check style and types: ruff, snakefmt, snakemake --lint, generated files, mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/snakefmt --check Snakefile rules
 	@$(BIN)/snakemake --lint
 	@$(BIN)/suti config --check
+	@$(BIN)/mypy
 
 format: $(READY) ## bring the style in order: ruff, snakefmt
 	@$(BIN)/ruff check --fix .

@@ -3,10 +3,8 @@
 
 import json
 import os
-import re
 import sys
 from functools import cache
-from itertools import product
 from os import environ
 from pathlib import Path
 from shlex import quote
@@ -30,6 +28,7 @@ from suti.baselines.systems import SYSTEMS
 from suti.config.load import ConfigError, lookup, validate_config
 from suti.config.schema import APPRENTICE_COMPUTING, CSV_BENCHMARKS
 from suti.diffusion.settings import Sampling
+from suti.io.braces import braces
 from suti.runs import Run
 
 try:
@@ -277,27 +276,6 @@ def files_below(folder: str) -> list[str]:
         if not name.startswith(".")
         and not any(part.startswith(".") for part in Path(place).parts if part != "..")
     )
-
-
-def braces(paths) -> str:
-    """Paths for a shell command as one word for bash to expand, ``scores-{0..99}-{0..4}.parquet``.
-
-    A command may hold 128 kB, but bash may pass 2 MB of arguments on. Paths that are no such series are spelt out.
-    """
-    paths = [str(path) for path in paths]
-    if len(paths) > 1:
-        first, last = (re.split(r"(\d+)", path) for path in (paths[0], paths[-1]))
-        if len(first) == len(last) and first[::2] == last[::2]:
-            series = [
-                [low] if low == high else range(int(low), int(high) + 1) for low, high in zip(first, last)
-            ]
-            if paths == ["".join(map(str, path)) for path in product(*series)]:
-                return "".join(
-                    quote(low) if low == high else f"{{{low}..{high}}}"
-                    for low, high in zip(first, last)
-                    if low
-                )
-    return " ".join(quote(path) for path in paths)
 
 
 def expert_inputs(name: str, shard: int | str) -> str:

@@ -4,6 +4,8 @@
 # data/obelics/index yourself and nothing is fetched. img2dataset comes from envs/download.yaml (it cannot share an
 # environment with the workflow).
 
+import re
+
 DOWNLOADS = [re.sub(r"\{part[^}]*\}", "{page_file}", path) for path in CONFIG.pages.path if "{part" in path]
 
 

@@ -6,11 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
 
 import torch
 
 from suti.config.schema import Compute
 from suti.devices import pick_device
+
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 def prepare(compute: Compute) -> torch.device:
@@ -25,9 +28,17 @@ def prepare(compute: Compute) -> torch.device:
         # A resumed training ends with the weights of an undisturbed one only if equal inputs give equal bits.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and nothing here reads such memory
+        # Costs time, and nothing here reads such memory. (torch makes this attribute as it runs.)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = False
     return device
+
+
+def to_device(network: Network, device: torch.device | str, dtype: torch.dtype | None = None) -> Network:
+    """``network.to``, in place. That of transformers and diffusers hides its types behind a wrapper."""
+    module: torch.nn.Module = network
+    module.to(device, dtype)
+    return network
 
 
 def precision(compute: Compute, device: torch.device) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 REAL, BASE, SUTI = "real", "base", "suti"
-LAMBDA = r"none|q?\d*\.?\d+"
+LAMBDA = r"none|q?[0-9]*\.?[0-9]+"
 """Pattern of a lambda in names of files."""
 PATTERN = r"[a-z0-9][a-z0-9.-]*"
 """Pattern of any run's name."""

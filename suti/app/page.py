@@ -91,8 +91,7 @@ class Page:
                         max_length=MAX_TEXT, min_width=120, scale=8, placeholder="what the picture shows",
                     )
                 )  # fmt: skip
-                label = {"value": "✕", "size": "sm", "scale": 0, "min_width": 36, "elem_classes": "remove"}
-                self.removes.append(gr.Button(**label))
+                self.removes.append(gr.Button("✕", size="sm", scale=0, min_width=36, elem_classes="remove"))
             self.cards.append(card)
         self.clear = gr.Button("Remove all", size="sm", visible=False, elem_id="clear")
         with gr.Column(visible=bool(self.examples)) as self.example_box:

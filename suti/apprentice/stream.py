@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from suti.apprentice.data import Batch
 
@@ -26,10 +27,10 @@ class BatchesAhead:
         self._make, self._first, self._last, self._workers = make, first, last, workers
         self.waited = 0.0
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch, None, None]:
         if not self._workers:
             for step in range(self._first, self._last):
-                yield self._timed(lambda step=step: self._make(step))
+                yield self._timed(partial(self._make, step))
             return
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="batches")
         ahead: deque[Future[Batch]] = deque()

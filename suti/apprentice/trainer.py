@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from accelerate import Accelerator
+from diffusers import UNet2DConditionModel
 from diffusers.training_utils import EMAModel
 
 from suti.apprentice.data import Batch
@@ -81,7 +83,7 @@ class Trainer:
     losses: list[dict[str, float]] = field(default_factory=list)
     validation: list[dict[str, float]] = field(default_factory=list)
     waited: float = 0.0
-    accelerator: Accelerator | None = None
+    accelerator: Accelerator = None
     text_bytes: int = TEXT_BYTES
     ema: EMAModel = field(init=False)
     optimizer: BankedAdafactor = field(init=False)
@@ -201,4 +203,4 @@ def new_apprentice(base: Backbone, settings: Apprentice, seed: int) -> Apprentic
     """Apprentice with the base's weights and fresh attention over demonstrations, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_generator(seed, "apprentice", "init").initial_seed() % 2**31)
-        return ApprenticeUNet.from_base(base.network, settings.initialization)
+        return ApprenticeUNet.from_base(cast(UNet2DConditionModel, base.network), settings.initialization)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -105,7 +106,7 @@ def validation_losses(trainer: Trainer, views: Views) -> dict[str, float]:
             noise = torch.randn(x_start.shape, generator=draws).to(x_start)
             for name, demonstrations in shown.items():
                 loss = denoising_loss(
-                    lambda x, t, d=demonstrations: trainer.apprentice.predict(x, t, text, d),
+                    partial(trainer.apprentice.predict, conditions=text, references=demonstrations),
                     base.schedule, x_start, noise, timesteps,
                 ).mean()  # fmt: skip
                 losses[name] = losses.get(name, 0.0) + loss.item() / LEVELS

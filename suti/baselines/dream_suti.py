@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -84,7 +85,7 @@ def _tune_apprentice(
         with autocast(compute, base.device):
             encoded = base.encode_references(data.x_start[condition], data.conditions[condition], 1)
             loss = denoising_loss(
-                lambda x, t, c=data.conditions[target], references=encoded: base.predict(x, t, c, references),
+                partial(base.predict, conditions=data.conditions[target], references=encoded),
                 base.schedule, data.x_start[target], noise, timesteps,
             ).mean()  # fmt: skip
         if not torch.isfinite(loss):

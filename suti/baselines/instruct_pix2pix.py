@@ -26,6 +26,7 @@ from suti.experts.fine_tuning import training_set
 from suti.generation.draw import BenchmarkSubject, Drawn, Request, demonstration_of, draw_in_turn, noise_of
 from suti.io.atomic import write_json
 from suti.language.instructions import instruction_of
+from suti.models.backbone import References
 from suti.models.base import BaseModel, load_base
 from suti.models.codec import Codec, LatentCodec, PixelCodec, pixel_patch
 from suti.models.conditions import Conditions
@@ -89,14 +90,19 @@ class EditingModel(BaseModel):
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of the noise, half of the UNet's input."""
-        side = int(self.unet.config.sample_size)
+        side = int(self.unet.config["sample_size"])
         return self.channels, side, side
 
     def predict(
-        self, x: torch.Tensor, t: torch.Tensor, conditions: Conditions, references: ShownPicture | None = None
+        self, x: torch.Tensor, t: torch.Tensor, conditions: Conditions, references: References | None = None
     ) -> torch.Tensor:
         """The UNet's prediction beside a picture; without one, beside zeros."""
-        beside = references.beside(x) if references else torch.zeros_like(x)
+        if not references:
+            beside = torch.zeros_like(x)
+        elif isinstance(references, ShownPicture):
+            beside = references.beside(x)
+        else:
+            raise TypeError(f"references: {type(references).__name__}, expected a picture that an editor encoded")
         out = self.unet(torch.cat([x, beside], 1), t, conditions.hidden_states, return_dict=False)[0]
         return out[:, : x.shape[1]]
 
@@ -118,17 +124,17 @@ class EditingModel(BaseModel):
     @property
     def channels(self) -> int:
         """Channels of the noise, and of the picture."""
-        return int(self.unet.config.in_channels) // 2
+        return int(self.unet.config["in_channels"]) // 2
 
     def condition(self, x_start: torch.Tensor) -> torch.Tensor:
         """What the UNet sees of a picture: pixels as they are, latents without their scale, as diffusers' pipeline."""
-        return x_start if self.vae is None else x_start / self.vae.config.scaling_factor
+        return x_start if self.vae is None else x_start / self.vae.config["scaling_factor"]
 
 
 def editing_model(base: BaseModel) -> EditingModel:
     """A base's copy that takes a picture too; it starts as the base, which is left as it is (section 3.2)."""
     old = base.unet
-    channels = int(old.config.in_channels)
+    channels = int(old.config["in_channels"])
     unet = UNet2DConditionModel.from_config({**old.config, "in_channels": 2 * channels})
     weights = {name: value.clone() for name, value in old.state_dict().items()}
     weights["conv_in.weight"] = torch.cat([weights["conv_in.weight"], torch.zeros_like(weights["conv_in.weight"])], 1)
@@ -216,7 +222,7 @@ def save_instruct_pix2pix(model: EditingModel, folder: Path) -> None:
 
     One on Stable Diffusion opens as ``StableDiffusionInstructPix2PixPipeline`` too.
     """
-    parts = {"unet": model.unet, "text_encoder": model.text_encoder, "tokenizer": model.tokenizer,
+    parts: dict[str, Any] = {"unet": model.unet, "text_encoder": model.text_encoder, "tokenizer": model.tokenizer,
              "scheduler": model.scheduler, "vae": model.vae}  # fmt: skip
     index: dict[str, Any] = {"_class_name": "StableDiffusionInstructPix2PixPipeline"}
     for name, part in parts.items():

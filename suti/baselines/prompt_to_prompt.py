@@ -37,12 +37,12 @@ def draw_pairs(
     first = 2 * n if sampling.guidance_scale != 1 else 0
     halves = [0, first] if first and unconditional else [first]
     alignments = [align(base.tokenizer, s, t) for s, t in zip(sources, targets, strict=True)]
-    shares = [
+    cross, self_ = (
         share if isinstance(share, float | int) else [*share] * len(halves) for share in (cross_share, self_share)
-    ]
+    )
     control = AttentionControl(
         [half + n + i for half in halves for i in range(n)], [half + i for half in halves for i in range(n)],
-        alignments * len(halves), *shares, base.device,
+        alignments * len(halves), cross, self_, base.device,
     )  # fmt: skip
     control.at(0, steps)
     rows = [pair[0] for pair in generators] + [pair[1] for pair in generators]

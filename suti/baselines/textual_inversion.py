@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -63,7 +64,10 @@ class NewWord:
         self, text_encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, vectors: int, initial_text: str
     ) -> None:
         """``vectors`` tokens, each with the mean of the embeddings of ``initial_text``'s tokens."""
-        table = text_encoder.get_input_embeddings().weight
+        words = text_encoder.get_input_embeddings()
+        if not isinstance(words, torch.nn.Embedding):
+            raise TypeError(f"text encoder: its words are looked up in a {type(words).__name__}, expected an Embedding")
+        table = words.weight
         # `shared` of a T5 is tied to the embedding that its encoder looks words up in; both are found by their weight.
         self._layers = [m for m in text_encoder.modules() if isinstance(m, torch.nn.Embedding) and m.weight is table]
         known = tokenizer(initial_text, add_special_tokens=False).input_ids
@@ -128,7 +132,7 @@ def train_word(
             with new.known():
                 conditions = taught.encode_with_gradients(texts).to(base.dtype)
             loss = denoising_loss(
-                lambda x, t, c=conditions: base.predict(x, t, c), base.schedule, x_start[pick], noise, timesteps
+                partial(base.predict, conditions=conditions), base.schedule, x_start[pick], noise, timesteps
             ).mean()  # fmt: skip
         if not torch.isfinite(loss):
             raise FloatingPointError(

@@ -85,11 +85,17 @@ Stages = Annotated[
 ]
 
 
+Metric = Literal["dino", "clip_i", "clip_t", "dinov2"]
+_CLIP = "open_clip:local-dir:resources/models/clip"
+_ENCODERS: dict[Metric, str] = {"dino": "transformers:resources/models/dino", "clip_i": _CLIP, "clip_t": _CLIP}
+_SKILL_SHARES: dict[Skill, float] = {"recontextualization": 0.5, "attribute_editing": 0.15, "art_style": 0.15, "accessorization": 0.2}
+
+
 class Models(Section):
     """Model folders (save_pretrained layout) or hub ids. Tiny ones are shipped under resources/models."""
 
     base: str = Field("resources/models/base", description="text-to-image base: a diffusers folder or hub id (pixel or latent)")
-    super_resolution: Stages = Field(["resources/models/super_resolution"], description="super-resolution stages, in order; each is a folder or hub id, or a mapping of `model` and settings; one folder or id needs no list; null or [] is none")
+    super_resolution: Stages = Field(["resources/models/super_resolution"], description="super-resolution stages, in order; each is a folder or hub id, or a mapping of `model` and settings; one folder or id needs no list; null or [] is none")  # type: ignore[list-item] # as people write it; defaults are validated like theirs
     apprentice: str | None = Field("resources/models/apprentice", description="apprentice that `suti generate` and `suti app` use while the run has trained none, or null for none")
     captioner: str = Field("resources/models/captioner", description="transformers image-to-text model")
 
@@ -159,7 +165,7 @@ class Language(Section):
     max_new_tokens: Positive = Field(200, description="longest answer, tokens")
     prompts_per_subject: Positive = Field(6, description="unseen prompts a subject")
     skills: dict[Skill, Fraction] = Field(
-        default_factory=lambda: {"recontextualization": 0.5, "attribute_editing": 0.15, "art_style": 0.15, "accessorization": 0.2},
+        default_factory=lambda: dict(_SKILL_SHARES),
         description="share of each skill among the prompts",
     )
 
@@ -334,12 +340,8 @@ class Evaluation(Section):
     demonstration_guidance_scale: float | None = Field(4.0, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
     guidance_stop: float = Field(0.65, gt=0, le=1, description="share of the noise schedule, from its noisy end, that is guided; at low noise guidance adds little, and without it a step takes one pass. 1: all steps (paper)")
     dynamic_thresholding: bool = Field(False, description="Imagen's dynamic thresholding of x_0 (pixel bases only); the paper's large guidance needs it, weak guidance loses contrast by it")
-    encoders: dict[Literal["dino", "clip_i", "clip_t", "dinov2"], EncoderSpec] = Field(
-        default_factory=lambda: {
-            "dino": "transformers:resources/models/dino",
-            "clip_i": "open_clip:local-dir:resources/models/clip",
-            "clip_t": "open_clip:local-dir:resources/models/clip",
-        },
+    encoders: dict[Metric, EncoderSpec] = Field(
+        default_factory=lambda: dict(_ENCODERS),
         description="encoder of each metric: dino, clip_i, clip_t and, where one is named, dinov2; null leaves the metric out, and its column stays empty",
     )
     probe: str | None = Field("resources/models/probe", description="probe networks that know the world's truth, or null where there is no truth")

@@ -15,7 +15,7 @@ CLEAN = -1  # the timestep of x_0: no noise
 
 def ddim_timesteps(scheduler: DDPMScheduler, num_inference_steps: int) -> list[int]:
     """Timesteps from the noisiest to ``CLEAN``, ``num_inference_steps + 1`` in all, at trailing spacing."""
-    total = scheduler.config.num_train_timesteps
+    total = scheduler.config["num_train_timesteps"]
     if not 1 <= num_inference_steps <= total:
         raise ValueError(f"num_inference_steps: {num_inference_steps}, expected 1 to {total}")
     return [round(total * (1 - n / num_inference_steps)) - 1 for n in range(num_inference_steps)] + [CLEAN]
@@ -30,7 +30,7 @@ def epsilon_of(scheduler: DDPMScheduler, prediction: torch.Tensor, x: torch.Tens
     """The noise that a network's output at ``timestep`` means, for every prediction type; float32, as ``x``."""
     signal, noise = _scales(scheduler, timestep)
     prediction, x = prediction[:, : x.shape[1]].float(), x.float()
-    kind = scheduler.config.prediction_type
+    kind = scheduler.config["prediction_type"]
     if kind == "epsilon":
         return prediction
     if kind == "v_prediction":
@@ -53,7 +53,7 @@ def ddim_step(
             cosine schedule (DeepFloyd IF) needs it: at the noisiest timestep its x_0 is a quotient of near zeros.
     """
     signal, noise = _scales(scheduler, timestep)
-    kind = scheduler.config.prediction_type
+    kind = scheduler.config["prediction_type"]
     prediction, x = prediction[:, : x.shape[1]].float(), x.float()
     # x_0 without a division where the network gives it without one: at the noisiest timestep the signal may be 0.
     if kind == "v_prediction":

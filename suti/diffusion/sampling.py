@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from diffusers import DDPMScheduler
@@ -20,7 +21,7 @@ def sampling_scheduler(scheduler: DDPMScheduler, *, pixel: bool, dynamic_thresho
     changes: dict[str, object] = {"timestep_spacing": "trailing", "clip_sample": pixel and not dynamic_thresholding,
                                   "thresholding": pixel and dynamic_thresholding,
                                   "dynamic_thresholding_ratio": 0.995, "sample_max_value": 1.5}  # fmt: skip
-    if scheduler.config.variance_type in ("learned", "learned_range"):
+    if scheduler.config["variance_type"] in ("learned", "learned_range"):
         changes["variance_type"] = "fixed_small_log"  # the learned half of the output is dropped (see losses)
     return DDPMScheduler.from_config(scheduler.config, **changes)
 
@@ -57,7 +58,8 @@ def sample_ddpm(
     for number, timestep in enumerate(scheduler.timesteps):
         steps = timestep.expand(shape[0])
         prediction = denoiser(x, steps).float()
-        x = scheduler.step(prediction, timestep, x, generator=list(generators)).prev_sample
+        drawn: Any = list(generators)  # diffusers takes one a row too, and does not say so
+        x = scheduler.step(prediction, timestep, x, generator=drawn)[0]
         if callback is not None:
             callback(number + 1)
     return x

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
@@ -59,7 +59,7 @@ class Diffusion:
     @property
     def end(self) -> int:
         """Number of timesteps."""
-        return int(self.scheduler.config.num_train_timesteps)
+        return int(self.scheduler.config["num_train_timesteps"])
 
     def times(self, u: torch.Tensor) -> torch.Tensor:
         """Integer timesteps: ``end u``, rounded down."""
@@ -71,7 +71,7 @@ class Diffusion:
 
     def noisy(self, x_start: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """``sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) epsilon`` (Eq. 4 of DDPM)."""
-        return self.scheduler.add_noise(x_start, noise, t)
+        return self.scheduler.add_noise(x_start, noise, cast(torch.IntTensor, t))
 
     def target(self, x_start: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Epsilon, v or x_0, as the scheduler's ``prediction_type`` says.
@@ -79,11 +79,11 @@ class Diffusion:
         Raises:
             ValueError: another prediction type.
         """
-        kind = self.scheduler.config.prediction_type
+        kind = self.scheduler.config["prediction_type"]
         if kind == "epsilon":
             return noise
         if kind == "v_prediction":
-            return self.scheduler.get_velocity(x_start, noise, t)
+            return self.scheduler.get_velocity(x_start, noise, cast(torch.IntTensor, t))
         if kind == "sample":
             return x_start
         raise ValueError(f"prediction_type: {kind!r}, expected epsilon, v_prediction or sample")
@@ -114,7 +114,7 @@ class Flow:
     @property
     def end(self) -> int:
         """The time of pure noise."""
-        return int(self.scheduler.config.num_train_timesteps)
+        return int(self.scheduler.config["num_train_timesteps"])
 
     @property
     def mu(self) -> float | None:
@@ -124,19 +124,19 @@ class Flow:
             ValueError: the shift goes by size, and the size is not known.
         """
         c = self.scheduler.config
-        if not c.use_dynamic_shifting:
+        if not c["use_dynamic_shifting"]:
             return None
         if self.tokens is None:
             raise ValueError("tokens: None, expected the tokens of a picture, as the scheduler shifts by size")
-        slope = (c.max_shift - c.base_shift) / (c.max_image_seq_len - c.base_image_seq_len)
-        return float(c.base_shift + slope * (self.tokens - c.base_image_seq_len))
+        slope = (c["max_shift"] - c["base_shift"]) / (c["max_image_seq_len"] - c["base_image_seq_len"])
+        return float(c["base_shift"] + slope * (self.tokens - c["base_image_seq_len"]))
 
     def times(self, u: torch.Tensor) -> torch.Tensor:
         """``end`` times the shifted ``u`` (Esser et al., arXiv 2403.03206, Eq. 23)."""
         c = self.scheduler.config
         if self.mu is None:
-            sigma = c.shift * u / (1 + (c.shift - 1) * u)
-        elif c.time_shift_type == "linear":
+            sigma = c["shift"] * u / (1 + (c["shift"] - 1) * u)
+        elif c["time_shift_type"] == "linear":
             sigma = self.mu * u / (1 + (self.mu - 1) * u)
         else:
             shift = torch.tensor(self.mu).exp()
@@ -178,7 +178,7 @@ class Flow:
         Raises:
             ValueError: the scheduler adds noise on the way (``stochastic_sampling``).
         """
-        if self.scheduler.config.stochastic_sampling:
+        if self.scheduler.config["stochastic_sampling"]:
             raise ValueError("stochastic_sampling: True, expected a scheduler whose steps add no noise")
         grid = FlowMatchEulerDiscreteScheduler.from_config(self.scheduler.config)
         grid.set_timesteps(sampling.num_inference_steps, device=device, mu=self.mu)

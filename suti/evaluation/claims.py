@@ -65,7 +65,10 @@ class Evidence:
     def change(self, first: pd.DataFrame, second: pd.DataFrame, metric: str) -> Estimate:
         """First minus second, picture by picture."""
         found = difference(first, second, self.bootstrap, self.seed, [metric])[metric]
-        return Estimate(found["mean"], found["low"], found["high"])
+        numbers = [value for value in (found[name] for name in ("mean", "low", "high")) if value is not None]
+        if len(numbers) < 3:
+            raise NotMeasured(f"no picture of both has the metric {metric}")
+        return Estimate(*numbers)
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,11 @@ def judge(evidence: Evidence) -> list[dict[str, Any]]:
     """
     entries = []
     for claim in CLAIMS:
-        entry = {"number": claim.number, "name": claim.name, "statement": claim.statement, "rule": claim.rule}
+        entry: dict[str, Any] = {name: getattr(claim, name) for name in ("number", "name", "statement", "rule")}
         try:
             found = claim.decide(evidence)
         except NotMeasured as missing:
-            nothing = {"holds": None, "reason": str(missing), "ours": "", "figures": {}, "interval": {}}
+            nothing: dict[str, Any] = {"holds": None, "reason": str(missing), "ours": "", "figures": {}, "interval": {}}
             entries.append(entry | nothing | dict.fromkeys(("n_subjects", "n_prompts", "n_images")))
             continue
         pairs = found.frame[["subject_id", "prompt_id"]].drop_duplicates()

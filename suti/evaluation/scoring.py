@@ -89,7 +89,7 @@ def prepare(
         ValueError: a picture cannot be decoded, or no reference of a subject is left.
     """
     drawn = [picture.path for picture in pictures]
-    real = [path for paths in references.values() for path in paths]
+    real: list[Place] = [path for paths in references.values() for path in paths]
     wanted: dict[Encoding, list[Place]] = {THUMBNAILS: drawn + real} if copies else {}
     for protocol in protocols:
         for metric in protocol.encoders:
@@ -211,9 +211,9 @@ def _score_subject(
             scores[metric] = reference_similarity(
                 embeddings.images(how, drawn), embeddings.images(how, used), itself(used)
             )
-    prompted = np.flatnonzero(~real[:, 0])
+    prompted = np.flatnonzero(~real[:, 0]).tolist()
     for metric in protocol.encoders:
-        if kind(metric) == "text" and len(prompted):
+        if kind(metric) == "text" and prompted:
             how = encoding(protocol, metric)
             rows = embeddings.images(how, [drawn[i] for i in prompted])
             texts = embeddings.texts(how.spec, [pictures[i].prompt for i in prompted])

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -97,7 +98,7 @@ def subject_unet(base: Backbone, settings: FineTuning) -> Iterator[tuple[ModelMi
                 parameter.copy_(before[name])
 
 
-def trained_layers(unet: torch.nn.Module, frozen: tuple[str, ...]) -> dict[str, torch.nn.Module]:
+def trained_layers(unet: torch.nn.Module, frozen: tuple[str, ...]) -> dict[str, torch.nn.Linear | torch.nn.Conv2d]:
     """Linear and convolution layers that LoRA adapts: all that are not below ``frozen``."""
     return {
         n: m
@@ -151,7 +152,7 @@ def fine_tune(
             timesteps = base.schedule.random_times(settings.batch_size, draw).to(device)
             with autocast(compute, device):
                 loss = loss + weight * denoising_loss(
-                    lambda x, t, c=conditions: base.predict(x, t, c), base.schedule, x_start, noise, timesteps
+                    partial(base.predict, conditions=conditions), base.schedule, x_start, noise, timesteps
                 ).mean()  # fmt: skip
         with deterministic_backward(device):
             loss.backward()

@@ -34,7 +34,8 @@ class GroupBar:
     def __init__(
         self, what: str, total: int, done: int = 0, clock: Callable[[], float] = time.perf_counter, **options: Any
     ) -> None:
-        self.what, self.groups, self._clock = what, [], clock
+        self.what, self._clock, self._left = what, clock, total - done
+        self.groups: list[tuple[int, float]] = []
         self._bar = tqdm(total=total, initial=done, bar_format=LAYOUT, **options)
         self._last = clock()
 
@@ -43,7 +44,8 @@ class GroupBar:
         now = self._clock()
         self.groups.append((things, now - self._last))
         self._last = now
-        self._bar.set_postfix_str(self.text(self._bar.total - self._bar.n - things), refresh=False)
+        self._left -= things
+        self._bar.set_postfix_str(self.text(self._left), refresh=False)
         self._bar.update(things)
 
     def text(self, left: int) -> str:

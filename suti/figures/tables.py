@@ -40,7 +40,7 @@ class Table:
 
 def _row(method: str, run: str | None, runs: Runs, metrics: Sequence[str], bootstrap: int, seed: int) -> dict:
     row: dict = {"method": method, "run": run if run in runs else None}
-    summary = summarise(runs[run], bootstrap, seed, metrics) if run in runs else {}
+    summary = summarise(runs[run], bootstrap, seed, metrics) if run is not None and run in runs else {}
     for metric in metrics:
         values = summary.get(metric, {})
         row |= {

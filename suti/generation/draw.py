@@ -78,16 +78,16 @@ def draw_in_turn(
     """
     each = sampling.images_per_prompt
     requests = [Request(pid, prompt, i) for pid, prompt in subject.prompts for i in range(each)]
-    start, parts, first_seconds = clocks(), [], None
-    for first, end in pairwise([0, *range(each, len(requests), at_once), len(requests)]):
+    start, parts = clocks(), [draw_some(requests[:each])]
+    first_wall, first_cpu = map(float, clocks() - start)
+    for first, end in pairwise([*range(each, len(requests), at_once), len(requests)]):
         parts.append(draw_some(requests[first:end]))
-        first_seconds = clocks() - start if first_seconds is None else first_seconds
     rows = [
         {"sample_id": f"{subject.subject_id}__{r.prompt_id}__{r.image_index}", "subject_id": subject.subject_id,
          "prompt_id": r.prompt_id, "prompt": r.prompt, "image_index": r.image_index}
         for r in requests
     ]  # fmt: skip
-    return Drawn(rows, np.concatenate(parts), float((clocks() - start)[0]), *map(float, first_seconds))
+    return Drawn(rows, np.concatenate(parts), float((clocks() - start)[0]), first_wall, first_cpu)
 
 
 def noise_of(seed: int, subject: BenchmarkSubject, requests: Sequence[Request]) -> list[torch.Generator]:
@@ -141,7 +141,8 @@ def clocks() -> np.ndarray:
 def prepared(drawn: Drawn, name: str, seconds: np.ndarray) -> Drawn:
     """``drawn`` with what its preparation took, both ``clocks``, as its field ``name``."""
     wall, cpu = map(float, seconds)
-    return replace(drawn, **{name: wall}, first_cpu_seconds=drawn.first_cpu_seconds + cpu)
+    changes: dict[str, Any] = {name: wall, "first_cpu_seconds": drawn.first_cpu_seconds + cpu}
+    return replace(drawn, **changes)
 
 
 def draw_suti(

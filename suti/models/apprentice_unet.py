@@ -9,7 +9,7 @@ target's text stays as it is.
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import ModelMixin, UNet2DConditionModel  # noqa: F401 (diffusers looks up here how a component loads)
@@ -59,7 +59,7 @@ class ApprenticeUNet(UNet2DConditionModel):
         if initialization == "self_attention":
             for name, module in apprentice.named_modules():
                 if f"{name}.processor" in apprentice._sources and not name.endswith("attn2"):
-                    apprentice.attn_processors[f"{name}.processor"].layer.start_from(module)
+                    apprentice.new_layer(f"{name}.processor").start_from(module)
         return apprentice
 
     def _install(self, initialization: Initialization) -> None:
@@ -71,8 +71,9 @@ class ApprenticeUNet(UNet2DConditionModel):
                 recorded[int(name.split(".")[1])] = name
         if not recorded:
             raise ValueError("the base's down-stack has no attention, so demonstrations have no features")
-        processors = {}
-        for name, inner in self.attn_processors.items():
+        processors: dict[str, Any] = {}  # diffusers names its own classes, and calls any other as well
+        inners: dict[str, Any] = {**self.attn_processors}
+        for name, inner in inners.items():
             layer = None
             if _is_host(name):
                 source = _source(name, recorded, len(self.down_blocks))
@@ -83,6 +84,11 @@ class ApprenticeUNet(UNet2DConditionModel):
             processors[name] = DemonstrationProcessor(name, inner, layer)
         self._sources = {n: _source(n, recorded, len(self.down_blocks)) for n in processors if _is_host(n)}
         self.set_attn_processor(dict(processors))  # a copy: diffusers empties what it is given
+
+    def new_layer(self, name: str) -> DemonstrationAttention:
+        """The new layer at an attention module's processor, by the processor's name."""
+        processor: Any = self.attn_processors[name]  # diffusers names its own classes only
+        return cast(DemonstrationAttention, processor.layer)
 
     def new_parameters(self) -> list[torch.nn.Parameter]:
         """Parameters of the new layers."""
@@ -126,7 +132,7 @@ class ApprenticeUNet(UNet2DConditionModel):
         keys_values = {}
         for name, source in self._sources.items():
             features = record[source]
-            layer = self.attn_processors[name].layer
+            layer = self.new_layer(name)
             # (S k, n, C) -> (S, k n, C): attention does not know which demonstration a token came from
             keys_values[name] = layer.keys_values(features.reshape(len(features) // k, -1, features.shape[-1]))
         return Demonstrations(keys_values)

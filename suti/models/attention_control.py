@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -95,9 +96,9 @@ class ControlledAttnProcessor:
     own, so that no large map that stays as it is takes memory.
     """
 
-    def __init__(self, control: AttentionControl, own: Processor, *, joint: bool) -> None:
+    def __init__(self, control: AttentionControl, own: Any, *, joint: bool) -> None:
         self._control, self._own, self._joint = control, own, joint
-        self._plain = AttnAddedKVProcessor() if joint else AttnProcessor()
+        self._plain: Processor = AttnAddedKVProcessor() if joint else AttnProcessor()
 
     def __call__(
         self, attn: Attention, hidden_states: torch.Tensor, encoder_hidden_states: torch.Tensor | None = None,
@@ -109,18 +110,18 @@ class ControlledAttnProcessor:
         tokens = hidden_states.shape[1] if hidden_states.ndim == 3 else hidden_states[0, 0].numel()
         if not self._control.active or (text_tokens == 0 and tokens > SELF_TOKENS):
             return self._own(attn, *inputs, **kwargs)
-        scores = attn.get_attention_scores
+        scores: Callable[..., torch.Tensor] = attn.get_attention_scores
 
         def controlled(*args: torch.Tensor | None) -> torch.Tensor:
             maps = scores(*args).unflatten(0, (-1, attn.heads))
             return self._control.edit(maps, text_tokens).flatten(0, 1)
 
         # The plain processors get their maps from this method; for one call the module has another.
-        attn.get_attention_scores = controlled
+        vars(attn)["get_attention_scores"] = controlled
         try:
             return self._plain(attn, *inputs)
         finally:
-            del attn.get_attention_scores
+            del vars(attn)["get_attention_scores"]
 
 
 @contextmanager
@@ -128,9 +129,10 @@ def controlled_attention(unet: UNet2DConditionModel, control: AttentionControl) 
     """All attention of a UNet under a control; its own processors are back on leaving."""
     before = unet.attn_processors
     joint = (AttnAddedKVProcessor, AttnAddedKVProcessor2_0)
-    unet.set_attn_processor(
-        {name: ControlledAttnProcessor(control, own, joint=isinstance(own, joint)) for name, own in before.items()}
-    )
+    controlled: Any = {  # diffusers names its own classes, and calls any other as well
+        name: ControlledAttnProcessor(control, own, joint=isinstance(own, joint)) for name, own in before.items()
+    }
+    unet.set_attn_processor(controlled)
     try:
         yield
     finally:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, ModelMixin, UNet2DConditionModel
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedModel, PreTrainedTokenizerBase, T5EncoderModel
 
+from suti.compute import to_device
 from suti.diffusion.schedules import Diffusion
 from suti.io.model_specs import check_model_spec
 from suti.models.backbone import References
@@ -50,18 +51,20 @@ class BaseModel:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of a UNet input."""
-        side = int(self.unet.config.sample_size)
-        return int(self.unet.config.in_channels), side, side
+        side = int(self.unet.config["sample_size"])
+        return int(self.unet.config["in_channels"]), side, side
 
     @property
     def codec(self) -> Codec:
         """Map between pictures and the UNet's inputs."""
-        return LatentCodec(self.vae) if self.vae is not None else PixelCodec(pixel_patch(self.unet.config.in_channels))
+        if self.vae is not None:
+            return LatentCodec(self.vae)
+        return PixelCodec(pixel_patch(self.unet.config["in_channels"]))
 
     @property
     def image_size(self) -> int:
         """Side of the pictures, pixels."""
-        return int(self.unet.config.sample_size) * self.codec.factor
+        return int(self.unet.config["sample_size"]) * self.codec.factor
 
     @property
     def device(self) -> torch.device:
@@ -73,15 +76,15 @@ class BaseModel:
         """Of the UNet's weights."""
         return self.unet.dtype
 
-    def with_network(self, network: UNet2DConditionModel) -> Self:
+    def with_network(self, network: ModelMixin) -> Self:
         """The same base with another UNet: an apprentice."""
-        return replace(self, unet=network)
+        return replace(self, unet=cast(UNet2DConditionModel, network))
 
     def to(self, device: torch.device | str) -> BaseModel:
         """Move all networks."""
         for module in (self.unet, self.text_encoder, self.vae):
             if module is not None:
-                module.to(device)
+                to_device(module, device)
         return self
 
     def freeze(self) -> BaseModel:
@@ -140,6 +143,11 @@ def text_length(tokenizer: PreTrainedTokenizerBase) -> int:
     return min(int(tokenizer.model_max_length), 77)
 
 
+def pipeline_index(spec: str) -> dict[str, Any]:
+    """``model_index.json`` of a diffusers folder or hub id."""
+    return dict(cast(dict[str, Any], DiffusionPipeline.load_config(spec)))  # a pair only where asked for the rest too
+
+
 def load_base(spec: str, field: str = "models.base") -> BaseModel:
     """Load a base from a diffusers folder or hub id.
 
@@ -153,7 +161,7 @@ def load_base(spec: str, field: str = "models.base") -> BaseModel:
         ValueError: the UNet is not a ``UNet2DConditionModel``, or the text encoder is of an unknown class.
     """
     check_model_spec(spec, field)
-    index: dict[str, Any] = DiffusionPipeline.load_config(spec)
+    index = pipeline_index(spec)
     unet_class = index.get("unet", [None, None])[1]
     if unet_class not in ("UNet2DConditionModel", "ApprenticeUNet"):
         raise ValueError(f"{field}: {spec} has unet {unet_class!r}, expected UNet2DConditionModel")

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from suti.compute import to_device
 from suti.config.schema import Compute
 from suti.devices import pick_device
 from suti.io.model_specs import model_folder
@@ -82,4 +83,4 @@ def load_captioner(spec: str, compute: Compute) -> Captioner:
             f"models.captioner: {spec!r} cannot be loaded ({error}); name a folder or hub id of a "
             "transformers image-to-text model with its processor, e.g. Salesforce/blip-image-captioning-base"
         ) from error
-    return Captioner(model.to(device).eval(), processor, device, spec)
+    return Captioner(to_device(model, device).eval(), processor, device, spec)

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from suti.config.schema import Compute, SuperResolutionStage
 from suti.devices import pick_device
 from suti.io.model_specs import check_model_spec
+from suti.models.base import pipeline_index
 from suti.models.super_resolution import PixelSuperResolution
 from suti.models.upscalers import FAMILIES, PipelineSuperResolution, load_pipeline_stage
 from suti.seeds import torch_generator
@@ -153,7 +153,7 @@ def _spec(name: str, place: str) -> tuple[str, dict[str, Any]]:
     spec = str(folder) if folder.is_dir() else name
     if folder.is_dir() and not (folder / "model_index.json").is_file():
         raise ValueError(f"{place}: {name}: no model_index.json in it; expected a super-resolution stage")
-    index = dict(DiffusionPipeline.load_config(spec))
+    index = pipeline_index(spec)
     known = ("PixelSuperResolution", *FAMILIES)
     if index.get("_class_name") not in known:
         raise ValueError(f"{place}: {name} is a {index.get('_class_name')}, expected one of {', '.join(known)}")

@@ -78,8 +78,10 @@ class DemonstrationAttention(nn.Module):
     def keys_values(self, source: torch.Tensor) -> KeysValues:
         """Keys and values ``(S, heads, M, head_dim)`` of the demonstrations' features ``(S, M, source_dim)``."""
         source = self.norm_source(source)
-        keys, values = self.to_k(source), self.to_v(source)
-        return tuple(x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (keys, values))  # type: ignore[return-value]
+        keys, values = (
+            x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (self.to_k(source), self.to_v(source))
+        )
+        return keys, values
 
     def forward(self, hidden: torch.Tensor, keys_values: KeysValues, present: torch.Tensor | None) -> torch.Tensor:
         """What ``hidden`` ``(B, N, query_dim)`` reads; 0 for rows whose ``present`` is 0.

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from suti.compute import to_device
 from suti.config.schema import Compute
 from suti.devices import pick_device
 from suti.io.model_specs import HF_HUB, LOCAL_DIR, OPEN_CLIP, SPEC_FORMS, TRANSFORMERS, model_folder
@@ -181,14 +182,15 @@ def _load_transformers(spec: str, device: torch.device) -> Encoder:
         config = AutoConfig.from_pretrained(name)
         processor = AutoImageProcessor.from_pretrained(name)
         projected_vision = "CLIPVisionModelWithProjection" in (config.architectures or [])
-        model = (CLIPVisionModelWithProjection if projected_vision else AutoModel).from_pretrained(name)
+        kind: Any = CLIPVisionModelWithProjection if projected_vision else AutoModel
+        model = kind.from_pretrained(name)
         two_towers = hasattr(model, "get_text_features")
         tokenizer = AutoTokenizer.from_pretrained(name) if two_towers else None
     except (OSError, RuntimeError, ValueError) as error:
         raise RuntimeError(f"encoder {spec!r}: cannot be loaded ({_line(error)}); {_HUB_REMEDY}") from error
     if not two_towers and "pixel_values" not in getattr(model, "main_input_name", "pixel_values"):
         raise ValueError(f"encoder {spec!r}: {type(model).__name__} takes no pictures; name an image model")
-    model.to(device, torch.float32).eval().requires_grad_(False)
+    to_device(model, device, torch.float32).eval().requires_grad_(False)
 
     def encode_image(pixels: torch.Tensor) -> torch.Tensor:
         if two_towers:
@@ -200,6 +202,7 @@ def _load_transformers(spec: str, device: torch.device) -> Encoder:
         return output.last_hidden_state[:, 0]
 
     def encode_text(texts: list[str]) -> torch.Tensor:
+        assert tokenizer is not None, "called with two towers only"
         length = getattr(config.text_config, "max_position_embeddings", None)
         tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
         return _pooled(model.get_text_features(**tokens.to(device)))

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, ImagePipelineOutput, UNet2DConditionModel
@@ -36,7 +37,7 @@ class SuTIPipeline(DiffusionPipeline):
     """
 
     _optional_components = ["vae"]  # noqa: RUF012 (diffusers' own protocol)
-    model_cpu_offload_seq = "text_encoder->unet->vae"
+    model_cpu_offload_seq = "text_encoder->unet->vae"  # type: ignore[assignment] # diffusers' own is None, untyped
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class SuTIPipeline(DiffusionPipeline):
         return cls(base.unet, base.text_encoder, base.tokenizer, base.scheduler, base.vae)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> SuTIPipeline:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[Any], **kwargs: Any) -> SuTIPipeline:
         """Load a folder as diffusers does, but every component in float32 unless ``dtype`` says otherwise.
 
         Shipped folders hold float16. Without a ``dtype`` the libraries behind the components disagree: the text encoder
@@ -71,7 +72,11 @@ class SuTIPipeline(DiffusionPipeline):
         return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     def save_pretrained(
-        self, save_directory: str | Path, *args: Any, provenance: Mapping[str, Any] | None = None, **kwargs: Any
+        self,
+        save_directory: str | os.PathLike[Any],
+        *args: Any,
+        provenance: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         """Save the components as diffusers does, and a model card, README.md, which ``provenance`` makes complete."""
         super().save_pretrained(save_directory, *args, **kwargs)
@@ -98,7 +103,8 @@ class SuTIPipeline(DiffusionPipeline):
         base = self.base
         pictures = [to_tensor(picture, base.image_size) for picture, _ in demonstrations]
         x_start = base.codec.encode(torch.stack(pictures).to(base.device)).to(base.dtype)
-        return base.encode_references(x_start, base.encode([text for _, text in demonstrations]), len(demonstrations))
+        texts = base.encode([text for _, text in demonstrations])
+        return cast(Demonstrations, base.encode_references(x_start, texts, len(demonstrations)))  # as all UNets
 
     @torch.no_grad()
     def __call__(

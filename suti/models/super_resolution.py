@@ -17,6 +17,7 @@ from diffusers import DDIMScheduler, UNet2DModel
 from torch import Tensor
 from tqdm import tqdm
 
+from suti.compute import to_device
 from suti.seeds import torch_generator
 
 PATCH = 2
@@ -54,7 +55,7 @@ class PixelSuperResolution:
     """
 
     def __init__(self, unet: UNet2DModel, scheduler: DDIMScheduler, device: torch.device | str = "cpu") -> None:
-        self.unet = unet.to(device).eval().requires_grad_(False)
+        self.unet = to_device(unet, device).eval().requires_grad_(False)
         self.scheduler = scheduler
         self.device = torch.device(device)
 
@@ -69,7 +70,7 @@ class PixelSuperResolution:
     @property
     def input_size(self) -> int:
         """Side of the pictures that are enlarged, pixels."""
-        return int(self.unet.config.sample_size) * PATCH // FACTOR
+        return int(self.unet.config["sample_size"]) * PATCH // FACTOR
 
     def output_size(self, side: int) -> int:
         """Side of the enlarged pictures of ``side`` pixels.
@@ -154,6 +155,6 @@ class PixelSuperResolution:
         self.scheduler.set_timesteps(steps)
         for t in self.scheduler.timesteps:
             predicted = self.unet(unet_input(x, low), t, class_labels=levels * 1000).sample
-            x = self.scheduler.step(predicted, t, x).prev_sample
+            x = self.scheduler.step(predicted, t, x)[0]
         picture = enlarge(low) + F.pixel_shuffle(x, PATCH) / RESIDUAL_SCALE
         return ((picture.clamp(-1, 1) + 1) * 127.5).round().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()

@@ -67,8 +67,8 @@ class PipelineSuperResolution:
     def max_noise_level(self) -> int:
         """Largest noise level, inclusive."""
         if isinstance(self.pipeline, IFSuperResolutionPipeline):
-            return int(self.pipeline.image_noising_scheduler.config.num_train_timesteps) - 1
-        return int(self.pipeline.config.max_noise_level)
+            return int(self.pipeline.image_noising_scheduler.config["num_train_timesteps"]) - 1
+        return int(self.pipeline.config["max_noise_level"])
 
     def output_size(self, side: int) -> int:
         """Side of the enlarged pictures of ``side`` pixels.
@@ -77,7 +77,7 @@ class PipelineSuperResolution:
             ValueError: the stage enlarges pictures of another side. The pipelines themselves would resize them unasked.
         """
         if isinstance(self.pipeline, IFSuperResolutionPipeline):
-            expected = int(self.pipeline.unet.config.sample_size) // IF_FACTOR
+            expected = int(self.pipeline.unet.config["sample_size"]) // IF_FACTOR
             if side != expected:
                 raise ValueError(f"pictures are {side} x {side}, expected {expected} x {expected}")
             return side * IF_FACTOR
@@ -136,7 +136,7 @@ class PipelineSuperResolution:
                 drawn = self.pipeline(
                     prompt=prompt, image=Image.fromarray(image), generator=generator, **self.family.call, **arguments
                 )
-                results.append(np.asarray(drawn.images[0])[None])
+                results.append(np.asarray(drawn[0][0])[None])
         return np.concatenate(results)
 
 
@@ -164,13 +164,13 @@ def load_pipeline_stage(
     if index["_class_name"] == "IFSuperResolutionPipeline":
         own = index.get("text_encoder", [None, None])[1] is not None
         usable = isinstance(text_encoder, T5EncoderModel) and text_encoder.dtype == torch.float32
-        if own and usable and _same_shape(spec, text_encoder):
+        if own and usable and text_encoder is not None and _same_shape(spec, text_encoder):
             parts["text_encoder"] = text_encoder
         if not own:
             if not usable or tokenizer is None:
                 raise ValueError(f"{spec} has no text encoder, and the base's is no T5EncoderModel in fp32")
             parts |= {"text_encoder": text_encoder, "tokenizer": tokenizer}
-    pipeline = DiffusionPipeline.from_pretrained(spec, use_safetensors=True, torch_dtype=torch.float32, **parts)
+    pipeline: Any = DiffusionPipeline.from_pretrained(spec, use_safetensors=True, torch_dtype=torch.float32, **parts)
     if not _width_fits(pipeline):
         raise ValueError(
             f"{spec}: its UNet reads texts {pipeline.unet.config.encoder_hid_dim} wide, the text encoder writes "

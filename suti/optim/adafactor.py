@@ -102,7 +102,8 @@ class BankedAdafactor(torch.optim.Optimizer):
         update.mul_(factor).mul_(rate)
         if momentum:
             update = state["average"].mul_(momentum).add_(update, alpha=1 - momentum)
-        torch._foreach_sub_(bank, list(update.to(bank[0].dtype).unbind()))
+        members: list[torch.Tensor] = [*bank]
+        torch._foreach_sub_(members, list(update.to(bank[0].dtype).unbind()))
 
 
 def _banks(parameters: Sequence[torch.nn.Parameter], bank: int) -> list[list[torch.nn.Parameter]]:

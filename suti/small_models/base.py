@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -117,7 +118,7 @@ def train_base(settings: BaseTraining, checkpoint: Path, log: list[dict[str, flo
     base = new_base(settings.seed)
     base.to(settings.device)
     unet, text_encoder = base.unet, base.text_encoder
-    unet.to(memory_format=torch.channels_last)
+    torch.nn.Module.to(unet, memory_format=torch.channels_last)
     if settings.device.type == "cpu":
         unet.set_attn_processor(AttnProcessor())  # torch's fused attention is the slower one on CPU, backwards
     parameters = [*unet.parameters(), *text_encoder.parameters()]
@@ -134,7 +135,7 @@ def train_base(settings: BaseTraining, checkpoint: Path, log: list[dict[str, flo
         first = state["step"]
         log.extend(state["log"])
     codec = PixelCodec(PATCH)
-    called = base.with_network(torch.compile(unet)) if settings.compile else base
+    called = base.with_network(cast(UNet2DConditionModel, torch.compile(unet))) if settings.compile else base
     corpus = Corpus(settings.seed, first, settings.steps, settings.batch_size, base.tokenizer)
     loader = DataLoader(corpus, batch_size=None, num_workers=1, prefetch_factor=4)
     progress = tqdm(loader, total=settings.steps, initial=first, desc="train base", mininterval=5)
@@ -152,7 +153,7 @@ def train_base(settings: BaseTraining, checkpoint: Path, log: list[dict[str, flo
         with torch.autocast(settings.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             conditions = base.encode_with_gradients(batch["captions"])
             loss = denoising_loss(
-                lambda x, t, c=conditions: called.predict(x, t, c), base.schedule, x_start, noise, timesteps, weight
+                partial(called.predict, conditions=conditions), base.schedule, x_start, noise, timesteps, weight
             ).mean()  # fmt: skip
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

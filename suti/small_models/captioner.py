@@ -25,6 +25,7 @@ from transformers import (
     VisionEncoderDecoderModel,
 )
 
+from suti.compute import to_device
 from suti.io.atomic import atomic_path
 from suti.seeds import generator, stable_hash
 from suti.small_models.clip import clip_pool
@@ -107,7 +108,7 @@ def train_captioner(
 
     seconds = train(model, loss, settings, checkpoint, log)
     with atomic_path(folder) as part:
-        model.to("cpu").save_pretrained(part)
+        to_device(model, "cpu").save_pretrained(part)
         TrOCRProcessor(image_processor(), tokenizer).save_pretrained(part)
         store_half(part)
         extra = {"batch_size": BATCH}

@@ -209,8 +209,8 @@ def evaluate_clip(folder: str | Path, seed: int, subjects: int = 192) -> dict[st
         hits.append((names[logits.argmax(1)] == names).mean())
     rng = generator(seed, "clip", "pages")
     mixed = z[np.stack([rng.choice(len(z), 5, replace=False) for _ in range(subjects)])]
-    shots = np.repeat(held.images[:, :1].astype(np.int16), 5, axis=1)
-    shots = np.clip(shots + rng.normal(0, 3, shots.shape).round(), 0, 255).astype(np.uint8).reshape(-1, 64, 64, 3)
+    still = np.repeat(held.images[:, :1].astype(np.int16), 5, axis=1)
+    shots = np.clip(still + rng.normal(0, 3, still.shape).round(), 0, 255).astype(np.uint8).reshape(-1, 64, 64, 3)
     near = embed(page_like(shots, rng, 64)).reshape(subjects, 5, -1)
     pages = {"subject": similarity(z6[:, :5]), "mixed": similarity(mixed), "near_duplicate": similarity(near)}
     matched = (z * t).sum(1)

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from transformers import DINOv3ConvNextConfig, DINOv3ConvNextModel, ViTImageProcessor
 
+from suti.compute import to_device
 from suti.io.atomic import atomic_path
 from suti.seeds import generator, stable_hash
 from suti.small_models.loop import LoopSettings, train
@@ -75,7 +76,7 @@ def train_dino(
 
     seconds = train(model, loss, settings, checkpoint, log)
     with atomic_path(folder) as part:
-        model.to("cpu").save_pretrained(part)
+        to_device(model, "cpu").save_pretrained(part)
         image_processor().save_pretrained(part)
         store_half(part)
         extra = {"subjects_per_batch": SUBJECTS_PER_BATCH, "views": VIEWS, "temperature": TEMPERATURE}

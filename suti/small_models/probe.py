@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from suti.compute import to_device
 from suti.io.atomic import atomic_path
 from suti.seeds import generator, stable_hash
 from suti.small_models.corruptions import corrupt
@@ -45,7 +46,7 @@ TEMPERATURE: Final = 0.1
 IDENTITY_WEIGHT: Final = 0.5
 REALISM_WEIGHT: Final = 2.0
 # What a scene may lack is drawn more often than in the corpus, or the heads would learn to say "none".
-SCENES: Final = {"p_accessory": 0.6, "p_style": 0.3, "p_recolour": 0.2, "p_effect": 0.3}
+SCENES: Final[dict[str, Any]] = {"p_accessory": 0.6, "p_style": 0.3, "p_recolour": 0.2, "p_effect": 0.3}
 CORRUPTED: Final = 64  # pictures of a batch that are shown corrupted to the realism head
 
 
@@ -70,7 +71,7 @@ def train_probe(
     """
     torch.manual_seed(stable_hash(settings.seed, "probe", "init", bits=56))
     model = Probe() if initial is None else load_probe(initial).requires_grad_(True)
-    model.to(memory_format=torch.channels_last)
+    torch.nn.Module.to(model, memory_format=torch.channels_last)
     pools = Pools(
         lambda number: draw_views(
             "probe",
@@ -114,10 +115,10 @@ def train_probe(
         identity = supervised_contrastive(out.identity[:n], labels.to(device), TEMPERATURE)
         # Severe corruption hides attributes: those pictures count less.
         visible = real.to(device).clamp(min=0.1)
-        attributes = sum(
-            (F.cross_entropy(out.logits[name][:n], target.to(device), reduction="none") * visible).mean()
-            for name, target in truth.items()
-        )
+        attributes = torch.zeros((), device=device)
+        for name, target in truth.items():
+            wrong = F.cross_entropy(out.logits[name][:n], target.to(device), reduction="none")
+            attributes = attributes + (wrong * visible).mean()
         realism = F.binary_cross_entropy_with_logits(out.realism[:n], real.to(device), weight=weight.to(device))
         if fakes is not None:
             realism = realism + 0.3 * F.binary_cross_entropy_with_logits(
@@ -132,7 +133,7 @@ def train_probe(
         }
 
     seconds = train(model, loss, settings, checkpoint, log)
-    model.to("cpu", memory_format=torch.contiguous_format)
+    torch.nn.Module.to(to_device(model, "cpu"), memory_format=torch.contiguous_format)
     thresholds = choose_thresholds(model, settings.seed)
     model.register_to_config(thresholds=thresholds)
     with atomic_path(folder) as part:

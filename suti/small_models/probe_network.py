@@ -89,7 +89,7 @@ class Probe(ModelMixin, ConfigMixin):
     ..}``).
     """
 
-    config_name = "config.json"
+    config_name = "config.json"  # type: ignore[assignment] # diffusers' own is None, untyped
 
     @register_to_config
     def __init__(
@@ -115,7 +115,7 @@ class Probe(ModelMixin, ConfigMixin):
     @property
     def thresholds(self) -> dict[str, float]:
         """Cuts of the binary columns: a score above its cut counts as yes."""
-        return dict(self.config.thresholds or {"subject": 0.5, "text": 0.99, "realism": 0.5})
+        return dict(self.config["thresholds"] or {"subject": 0.5, "text": 0.99, "realism": 0.5})
 
     def forward(self, x: Tensor) -> ProbeOutput:
         """x: ``(N, 3, 32, 32)`` in [-1, 1]."""
@@ -131,7 +131,7 @@ class Probe(ModelMixin, ConfigMixin):
     @torch.inference_mode()
     def look(self, images: Sequence[np.ndarray] | np.ndarray, batch_size: int = 256) -> ProbeOutput:
         """The networks' outputs for uint8 pictures of any size, on the CPU in float32."""
-        size = self.config.image_size
+        size = self.config["image_size"]
         pixels = np.stack([_fit(image, size) for image in images])
         parts = []
         for start in range(0, len(pixels), batch_size):

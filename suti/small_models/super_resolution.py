@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
+from suti.compute import to_device
 from suti.io.atomic import atomic_path, write_json
 from suti.models.super_resolution import (
     FACTOR,
@@ -95,7 +96,7 @@ def train_super_resolution(
 
     seconds = train(unet, loss, settings, checkpoint, log)
     with atomic_path(folder) as part:
-        unet.to("cpu").save_pretrained(part / "unet")
+        to_device(unet, "cpu").save_pretrained(part / "unet")
         scheduler.save_pretrained(part / "scheduler")
         index = {"_class_name": "PixelSuperResolution", "unet": ["diffusers", "UNet2DModel"]}
         write_json(part / "model_index.json", index | {"scheduler": ["diffusers", "DDIMScheduler"]})

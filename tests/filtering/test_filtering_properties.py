@@ -9,10 +9,11 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from suti.filtering import filtered_set, parse_lambda, resolve_lambda
+from suti.config.values import parse_lambda
+from suti.filtering import filtered_set, resolve_lambda
 
 DIGITS = st.text("0123456789", min_size=1, max_size=4)
 DELTAS = st.lists(st.integers(-1000, 1000).map(lambda n: n / 1000), min_size=1, max_size=30)
@@ -29,6 +30,7 @@ def test_a_number_is_an_absolute_lambda_and_with_q_a_quantile(whole, decimals):
                 parse_lambda(f"q{text}")
 
 
+@example("٣")
 @given(st.text("q.0123456789-+e/_ \n", max_size=6) | st.text("noeq/."))
 def test_any_other_text_is_refused(text):
     """A lambda becomes part of file names."""

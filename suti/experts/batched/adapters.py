@@ -8,16 +8,16 @@ is rewritten, and what is installed comes off without a trace.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from suti.experts.batched.parameters import StackedParameters
-from suti.experts.batched.weights import frozen_product
+from suti.experts.batched.weights import PRODUCTS, Product, frozen_product
 from suti.experts.fine_tuning import trained_layers
 
 A, B = ".lora_A.weight", ".lora_B.weight"  # as peft names them
@@ -52,13 +52,13 @@ def stacked_adapters(
     for name, start in _starts({name: shapes[name + A][0] for name in adapted}, generators).items():
         parameters[name + A].copy_(start)
     parameters.refresh()
-    changed = [m for m in unet.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
+    changed = [m for m in unet.modules() if isinstance(m, PRODUCTS)]
     names = {id(layer): name for name, layer in adapted.items()}
     try:
         for layer in changed:
-            name = names.get(id(layer))
-            factors = None if name is None else (parameters.leaves[name + A], parameters.leaves[name + B])
-            layer.forward = _forward(layer, factors, dtype)
+            own = names.get(id(layer))
+            factors = None if own is None else (parameters.leaves[own + A], parameters.leaves[own + B])
+            vars(layer)["forward"] = _forward(layer, factors, dtype)
         yield parameters
     finally:
         for layer in changed:
@@ -76,7 +76,7 @@ def _starts(shapes: Mapping[str, torch.Size], generators: Sequence[torch.Generat
     return starts
 
 
-def _shapes(layer: torch.nn.Module, rank: int, name: str) -> tuple[torch.Size, torch.Size]:
+def _shapes(layer: Product, rank: int, name: str) -> tuple[torch.Size, torch.Size]:
     if isinstance(layer, torch.nn.Linear):
         return torch.Size((rank, layer.in_features)), torch.Size((layer.out_features, rank))
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
@@ -89,7 +89,9 @@ def _shapes(layer: torch.nn.Module, rank: int, name: str) -> tuple[torch.Size, t
     )
 
 
-def _forward(layer: torch.nn.Module, factors: tuple[torch.Tensor, torch.Tensor] | None, dtype: torch.dtype) -> Any:
+def _forward(
+    layer: Product, factors: tuple[torch.Tensor, torch.Tensor] | None, dtype: torch.dtype
+) -> Callable[[torch.Tensor], torch.Tensor]:
     if factors is None:
         return frozen_product(layer, dtype)
     weight = layer.weight.detach().to(dtype)
@@ -98,7 +100,7 @@ def _forward(layer: torch.nn.Module, factors: tuple[torch.Tensor, torch.Tensor] 
         return lambda x: _Linear.apply(x.to(dtype).contiguous(), weight, bias, *factors)
     weight = weight.contiguous(memory_format=torch.channels_last)
     a, b = factors
-    gather = _gather(a.shape[1], layer.kernel_size, weight)
+    gather = _gather(a.shape[1], cast(tuple[int, int], layer.kernel_size), weight)
     geometry = (layer.stride, layer.padding, layer.dilation)
 
     def forward(x: torch.Tensor) -> torch.Tensor:

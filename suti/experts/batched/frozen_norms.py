@@ -38,7 +38,7 @@ def fast_frozen_norms(unet: torch.nn.Module, dtype: torch.dtype) -> Iterator[Non
     ]
     try:
         for norm in norms:
-            norm.forward = _on_cpu(norm) if on_cpu else _in_dtype(norm, dtype)
+            vars(norm)["forward"] = _on_cpu(norm) if on_cpu else _in_dtype(norm, dtype)
         yield
     finally:
         for norm in norms:
@@ -73,7 +73,7 @@ class _GroupNorm(torch.autograd.Function):
         ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, groups: int, eps: float
     ) -> torch.Tensor:
         planes, pixels = x.contiguous(), x[0, 0].numel()
-        out, mean, scale = torch.native_group_norm(planes, weight, bias, *x.shape[:2], pixels, groups, eps)
+        out, mean, scale = torch.native_group_norm(planes, weight, bias, x.shape[0], x.shape[1], pixels, groups, eps)
         ctx.save_for_backward(planes, mean, scale, weight)
         ctx.sizes = (*x.shape[:2], pixels, groups)
         return _pixels_first(out)

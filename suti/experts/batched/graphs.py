@@ -27,15 +27,15 @@ class RepeatedStep:
 
     def __init__(self, step: Callable[..., torch.Tensor], device: torch.device, calls: int) -> None:
         self._step, self._device, self._calls = step, device, 0
-        self._records = device.type == "cuda" and calls >= WARM_UP + WORTH
         self._inputs: list[torch.Tensor] = []
         self._graph: torch.cuda.CUDAGraph | None = None
         self._result: torch.Tensor | None = None
-        self._stream = torch.cuda.Stream(device) if self._records else None
+        # None: nothing is recorded.
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" and calls >= WARM_UP + WORTH else None
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         """What the function returns, a tensor of its own."""
-        if not self._records:
+        if self._stream is None:
             return self._step(*inputs)
         self._calls += 1
         if not self._inputs:
@@ -49,7 +49,7 @@ class RepeatedStep:
                 result = self._step(*self._inputs)
             torch.cuda.current_stream(self._device).wait_stream(self._stream)
             return result.clone()
-        if self._graph is None:
+        if self._graph is None or self._result is None:
             self._graph = torch.cuda.CUDAGraph()
             # The thread that draws the next steps may allocate meanwhile: only this thread's calls are watched.
             with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):

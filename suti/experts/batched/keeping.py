@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 
 from suti.experts.fine_tuning import FineTuning
@@ -37,7 +39,8 @@ def save_expert(
                 metadata={"format": "pt"},
             )  # fmt: skip
         else:
-            network = type(base.network).from_config(base.network.config)
+            kind = cast(type[UNet2DConditionModel], type(base.network))  # what of it is called, all models have
+            network = cast(UNet2DConditionModel, kind.from_config(base.network.config))
             network.load_state_dict({**base.network.state_dict(), **tensors})
             network.save_pretrained(part, safe_serialization=True)
         write_json(part / RECORD, {"subject_id": subject_id, "expert_id": address, "method": settings.method})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
@@ -83,10 +84,9 @@ def train_experts(
         value = torch.zeros(count, device=device)
         for part in zip(*(tensor.split(micro_batch or rows, 1) for tensor in (picks, noises, times)), strict=True):
             pick, noise, timesteps = (tensor.flatten(0, 1) for tensor in part)
-            told = conditions[pick]
             with autocast(compute, device):
                 losses = denoising_loss(
-                    lambda x, t, c=told: base.predict(x, t, c), schedule, x_start[pick], noise, timesteps
+                    partial(base.predict, conditions=conditions[pick]), schedule, x_start[pick], noise, timesteps
                 ).view(count, -1).sum(1) / rows  # fmt: skip
             with deterministic_backward(device):
                 losses.sum().backward()
@@ -109,8 +109,8 @@ def train_experts(
 def _summary(history: torch.Tensor, sound: torch.Tensor) -> list[float]:
     """Mean of the last tenth of ``(steps, K)`` losses; the first loss that is not finite, if there is one."""
     last = history[-max(1, len(history) // 10) :].mean(0)
-    last = torch.where(sound, last, torch.full_like(last, torch.nan)).tolist()
+    means: list[float] = torch.where(sound, last, torch.full_like(last, torch.nan)).tolist()
     for expert, finite in enumerate(history.isfinite().T.tolist()):
         if not all(finite):
-            last[expert] = history[finite.index(False), expert].item()
-    return last
+            means[expert] = history[finite.index(False), expert].item()
+    return means

@@ -13,6 +13,8 @@ from suti.experts.fine_tuning import below
 
 PRODUCTS = (torch.nn.Linear, torch.nn.Conv2d)
 NORMS = (torch.nn.GroupNorm, torch.nn.LayerNorm)
+Product = torch.nn.Linear | torch.nn.Conv2d
+Norm = torch.nn.GroupNorm | torch.nn.LayerNorm
 
 
 @contextmanager
@@ -51,9 +53,9 @@ def stacked_weights(
         for name, module in changed.items():
             weight, bias = (parameters.leaves.get(f"{name}.{leaf}") for leaf in ("weight", "bias"))
             if weight is None and isinstance(module, PRODUCTS):
-                module.forward = frozen_product(module, dtype)
+                vars(module)["forward"] = frozen_product(module, dtype)
             elif weight is not None:
-                module.forward = _forward(module, weight, bias, experts)
+                vars(module)["forward"] = _forward(module, weight, bias, experts)
         for name in strange:
             _swap(unet, name, _lone(parameters.leaves[name]))
         yield parameters
@@ -73,7 +75,7 @@ def unstackable(unet: torch.nn.Module, frozen: tuple[str, ...]) -> list[str]:
     ]  # fmt: skip
 
 
-def frozen_product(layer: torch.nn.Module, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
+def frozen_product(layer: Product, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
     """Forward of a layer that does not train, its weights rounded once and not at every step as autocast would."""
     weight = layer.weight.detach().to(dtype)
     bias = None if layer.bias is None else layer.bias.detach().to(dtype)
@@ -84,7 +86,7 @@ def frozen_product(layer: torch.nn.Module, dtype: torch.dtype) -> Callable[[torc
 
 
 def _forward(
-    layer: torch.nn.Module, weight: torch.Tensor, bias: torch.Tensor | None, experts: int
+    layer: Product | Norm, weight: torch.Tensor, bias: torch.Tensor | None, experts: int
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     if isinstance(layer, torch.nn.Linear):
 
@@ -113,6 +115,7 @@ def _forward(
 def _lone(leaf: torch.Tensor) -> torch.nn.Parameter:
     """The one slice of a stacked tensor as a parameter of a module; memory and gradient are the stack's."""
     parameter = torch.nn.Parameter(leaf.detach()[0])
+    assert leaf.grad is not None, "leaves of ``StackedParameters`` have their gradients from the start"
     parameter.grad = leaf.grad[0]
     return parameter
 

@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from suti import seeds
+from suti.compute import to_device
 from suti.config.schema import Compute, Language
 from suti.devices import pick_device
 from suti.language.backends.base import BackendError, Message, Unusable, object_of, temperature_of
@@ -60,7 +61,7 @@ class TransformersBackend:
                 "a transformers causal language model with its tokenizer"
             ) from error
         dtype = torch.bfloat16 if compute.precision == "bf16" and self.device.type == "cuda" else torch.float32
-        self.network = network.to(self.device, dtype).eval()
+        self.network = to_device(network, self.device, dtype).eval()
         self.prefixes: OrderedDict[str, Any] = OrderedDict()
         # The model's own sampling defaults (top_k, repetition penalty) would be a hidden setting.
         self.network.generation_config = type(self.network.generation_config)(
@@ -103,7 +104,7 @@ class TransformersBackend:
                 stopping_criteria=StoppingCriteriaList([_ObjectCloses(self.tokenizer, ids.shape[1], opening)]),
                 **sampling,
             )
-        return object_of(opening + self.tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True))
+        return object_of(opening + str(self.tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True)))
 
     def _conversation(self, messages: Sequence[Message], answer_follows: bool) -> str:
         if self.tokenizer.chat_template:
@@ -138,7 +139,7 @@ class _ObjectCloses(StoppingCriteria):
     def __init__(self, tokenizer: Any, start: int, opening: str) -> None:
         self.tokenizer, self.start, self.opening = tokenizer, start, opening
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         text = self.opening + self.tokenizer.decode(input_ids[0, self.start :], skip_special_tokens=True)
         return torch.full((input_ids.shape[0],), closes(text), dtype=torch.bool, device=input_ids.device)
 
