@@ -7,7 +7,7 @@ Renderers fill a pool of pictures on all cores but those of the trainers. The au
 trains until the end, beside it its companions and, with --contest, three bases at equal seconds. Each stage is the
 script that `make models` runs, with --seconds in place of steps: its learning rate has come down when its time is up.
 A stage that fails leaves the others alone. Folders are written as soon as a stage ends, and packed into
-OUT/packed/*.tar of at most 15 MB; logs are in OUT/logs.
+tars of at most 15 MB; logs are in OUT/logs.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ class Plan:
             if code:
                 log = (self.out / "logs" / f"{stage.name}.log").read_text(errors="replace")
                 print("\n".join(log.splitlines()[-12:]), flush=True)
+            self.pack()
 
     def _last(self, name: str) -> str:
         path = self.out / "logs" / f"{name}.jsonl"
@@ -143,7 +144,7 @@ class Plan:
                 bins.append((size, [folder]))
             else:
                 bins[place] = (bins[place][0] + size, [*bins[place][1], folder])
-        packed = self.out / "packed"
+        packed: Path = self.args.packed or self.out / "packed"
         for index, (_, members) in enumerate(bins):
             with atomic_path(packed / f"models-{index}.tar") as part, tarfile.open(part, "w") as tar:
                 for folder in members:

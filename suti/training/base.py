@@ -118,7 +118,10 @@ def base_loss(base: BaseModel, batch: Tensors) -> dict[str, Tensor]:
     timesteps = (1000 * u**0.6).long().clamp(max=999)
     weight = 1 + SUBJECT_WEIGHT * batch["masks"][:, None].float() / 255
     ids = batch["tokens"].long()
-    mask = ids.ne(base.tokenizer.pad_token_id).long()
+    # The mask of padding as it is added to the attention's logits: transformers makes it of a mask of words by a copy
+    # from the CPU, which a CUDA graph cannot hold.
+    padding = ids.eq(base.tokenizer.pad_token_id)[:, None, None]
+    mask = torch.zeros(padding.shape, device=ids.device).masked_fill(padding, -1e9)
     text = base.text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state
     loss = denoising_loss(
         lambda x, t: base.unet(x, t, text, return_dict=False)[0], base.scheduler, x_start, noise, timesteps, weight

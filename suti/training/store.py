@@ -13,6 +13,7 @@ from torch import Tensor
 from suti.seeds import generator
 from suti.training.pool import Pool
 
+PATIENCE = 10.0  # seconds for which a run that takes what there is leaves a block to the renderers
 AHEAD = 6  # blocks that are read from the pool before the trainer asks
 
 Tensors = dict[str, Tensor]
@@ -57,7 +58,8 @@ class Store:
     def _load(self) -> None:
         try:
             for number in range(self.blocks):
-                while self.fresh is None and not self.pool.ready(number):
+                patience = time.monotonic() + PATIENCE if self.fresh is None else 0.0
+                while not self.pool.ready(number) and time.monotonic() < patience:
                     time.sleep(0.02)
                 self._queue.put(self._read(self.pool, number))
         except Exception as error:  # the trainer's thread raises it
