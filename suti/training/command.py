@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from suti.arguments import parser
-from suti.training.loop import LoopSettings
 from suti.training.records import loop_settings
 
-Train = Callable[[LoopSettings, Path, Path | None, Path | None], None]
+Train = Callable[..., None]
 
 
 def training_parser(doc: str | None) -> ArgumentParser:
@@ -19,6 +18,8 @@ def training_parser(doc: str | None) -> ArgumentParser:
     arguments.add_argument("--out", type=Path, required=True, help="model folder to write")
     arguments.add_argument("--checkpoint", type=Path, help="file from which a killed run resumes")
     arguments.add_argument("--loss", type=Path, help="JSON-lines file of the running losses")
+    arguments.add_argument("--seconds", type=float, help="end by time and not by the setting's steps")
+    arguments.add_argument("--pool", type=Path, help="folder of rendered pictures that trainers share")
     return arguments
 
 
@@ -29,9 +30,13 @@ def run(doc: str | None, name: str, learning_rate: float, train: Train) -> None:
         doc: the script's docstring, shown by ``--help``.
         name: of the model; its number of steps is the setting ``train_models.NAME_steps``.
         learning_rate: peak rate.
-        train: takes the loop's settings, the folder to write, a checkpoint and a log (or None each).
+        train: takes the loop's settings, the folder to write, a checkpoint and a log (or None each), and as ``pool``
+            the folder of rendered pictures, if there is one.
     """
     args = training_parser(doc).parse_args()
     s = args.settings
-    settings = loop_settings(name, s.seed, s[f"train_models.{name}_steps"], learning_rate, s.compute)
-    train(settings, args.out, args.checkpoint, args.loss)
+    settings = loop_settings(
+        name, s.seed, s[f"train_models.{name}_steps"], learning_rate, s.compute, seconds=args.seconds
+    )
+    shared = {} if args.pool is None else {"pool": args.pool}
+    train(settings, args.out, args.checkpoint, args.loss, **shared)

@@ -19,16 +19,18 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from subprocess import Popen
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from suti.io.atomic import atomic_path
-from suti.training.views import Views
+from suti.io.atomic import atomic_path, read_json, write_json
 from suti.world.language import caption
 from suti.world.render import render
 from suti.world.scenes import Scene, sample_scene
 from suti.world.subjects import Subject, keyed_rng, sample_subject
+
+if TYPE_CHECKING:
+    from suti.training.views import Views
 
 CELLS = 16  # side of the stored masks: a cell of the base's UNet
 
@@ -109,6 +111,8 @@ class Pool:
             side = self.stream.size // CELLS
             cells = masks.reshape(len(masks), CELLS, side, CELLS, side).mean((2, 4)) * 255
             # The pictures come last: a block whose pictures are there is whole.
+            captions = [self.stream.caption(i) for i in self.stream.rows(block)]
+            write_json(self.folder / f"captions-{block:06d}.json", captions)
             for what, array in (("masks", cells.round().astype(np.uint8)), ("images", images)):
                 with atomic_path(self._path(block, what)) as part, part.open("wb") as stream:
                     np.save(stream, array)
@@ -131,11 +135,14 @@ class Pool:
         return self._truth(block)
 
     def captions(self, block: int) -> list[str]:
-        """A true caption of every picture of a block."""
-        return [self.stream.caption(i) for i in self.stream.rows(block)]
+        """A true caption of every picture of a block. Waits as ``block`` does."""
+        self.render(block)
+        return read_json(self.folder / f"captions-{block:06d}.json")
 
     def views(self, number: int) -> Views:
         """A block as the companions' trainers take it: ``block / views`` subjects with ``views`` pictures each."""
+        from suti.training.views import Views  # it loads torch, which renderers do without
+
         images, _ = self.block(number)
         subjects, scenes = self.truth(number)
         n, size = self.stream.views, self.stream.size
