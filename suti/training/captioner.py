@@ -126,15 +126,15 @@ def train_captioner(
 
     def loss(batch: Tensors) -> dict[str, torch.Tensor]:
         x = augment(to_float(batch["images"]), shift=2, jitter=0.06)
-        return {"loss": model(pixel_values=x, labels=batch["labels"]).loss}
+        return {"loss": model(pixel_values=x, labels=batch["labels"]).loss.float()}
 
-    seconds = train(model, loss, settings, checkpoint, log, draw)
+    spent = train(model, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
         model.to("cpu").save_pretrained(part)
         TrOCRProcessor(image_processor(), tokenizer).save_pretrained(part)
         store_half(part)
     extra = {"batch_size": 2 * SUBJECTS_PER_BATCH}
-    evaluate(folder, settings, seconds, evaluate_captioner, extra)
+    evaluate(folder, settings, spent, evaluate_captioner, extra)
 
 
 @torch.no_grad()

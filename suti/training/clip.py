@@ -164,11 +164,11 @@ def train_clip(
         identity = supervised_contrastive(z, labels, temperature=0.1)
         return {"loss": matching + IDENTITY_WEIGHT * identity, "matching": matching, "identity": identity}
 
-    seconds = train(model, loss, settings, checkpoint, log, draw)
+    spent = train(model, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
         save_clip(model, tokenizer, part)
     extra = {"subjects_per_batch": SUBJECTS_PER_BATCH, "views": 2, "identity_weight": IDENTITY_WEIGHT}
-    evaluate(folder, settings, seconds, evaluate_clip, extra)
+    evaluate(folder, settings, spent, evaluate_clip, extra)
 
 
 def save_clip(model: CLIP, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:

@@ -18,7 +18,7 @@ from suti.training.streams import companion_stream
 from suti.training.views import pick_subjects
 from suti.world.vocabulary import CLASSES
 
-BLOCKS = 160  # of the pool that are drawn from; later epochs use the same ones
+BLOCKS = 200  # of the pool that are drawn from; later epochs use the same ones
 USES = 4.0  # of a picture in a run by steps, so that one core renders and trains by turns
 
 Tensors = dict[str, Tensor]

@@ -68,13 +68,13 @@ def train_dino(
         z = model(pixel_values=x).last_hidden_state[:, 0]
         return {"loss": supervised_contrastive(F.normalize(z.float(), dim=-1), labels, TEMPERATURE)}
 
-    seconds = train(model, loss, settings, checkpoint, log, draw)
+    spent = train(model, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
         model.to("cpu").save_pretrained(part)
         image_processor().save_pretrained(part)
         store_half(part)
     extra = {"subjects_per_batch": SUBJECTS_PER_BATCH, "views": 2, "temperature": TEMPERATURE}
-    evaluate(folder, settings, seconds, evaluate_dino, extra)
+    evaluate(folder, settings, spent, evaluate_dino, extra)
 
 
 def evaluate_dino(folder: str | Path, seed: int, subjects: int = 192) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from suti.training.companions import Companions, Tensors, to_float
 from suti.training.corruptions import corrupt
 from suti.training.loop import LoopSettings, train
 from suti.training.pool import Pool
-from suti.training.records import evaluate, store_half
+from suti.training.records import evaluate, store_half, write_provenance
 from suti.training.views import (
     augment,
     balanced_threshold,
@@ -130,17 +130,24 @@ def train_probe(
         total = IDENTITY_WEIGHT * identity + 2 * attributes + REALISM_WEIGHT * realism
         return {"loss": total, "identity": identity, "attributes": attributes, "realism": realism}
 
-    seconds = train(model, loss, settings, checkpoint, log, draw)
-    model.to("cpu", memory_format=torch.contiguous_format)
+    spent = train(model, loss, settings, checkpoint, log, draw)
+
+    def save() -> None:
+        with atomic_path(folder) as part:
+            model.save_pretrained(part)
+            store_half(part)
+            write_provenance(part, settings, spent, {}, extra)
+
     extra = {"base_samples": 0 if fakes is None else len(fakes), "continued": initial is not None}
-    with atomic_path(folder) as part:
-        model.register_to_config(thresholds=choose_thresholds(model, settings.seed))
-        model.save_pretrained(part)
-        store_half(part)
-    evaluate(folder, settings, seconds, lambda path, seed: evaluate_probe(load_probe(path), seed), extra)
+    model.to(memory_format=torch.contiguous_format)
+    save()  # before anything is judged: a killed process must leave its weights
+    model.register_to_config(thresholds=choose_thresholds(model, settings.seed))
+    model.to("cpu")
+    save()
+    evaluate(folder, settings, spent, lambda path, seed: evaluate_probe(load_probe(path), seed), extra)
 
 
-def choose_thresholds(probe: Probe, seed: int, subjects: int = 240) -> dict[str, float]:
+def choose_thresholds(probe: Probe, seed: int, subjects: int = 144) -> dict[str, float]:
     """Cuts of the binary columns, on renders of subjects that no other figure uses.
 
     subject: largest balanced accuracy between the subject's own pictures and another subject of the same
@@ -149,7 +156,7 @@ def choose_thresholds(probe: Probe, seed: int, subjects: int = 240) -> dict[str,
     """
     own, other = subject_scores(probe, ("thresholds", "probe", seed), subjects)
     cut, _ = balanced_threshold(own, other)
-    clean, broken, _ = realism_scores(probe, ("thresholds", "probe", seed, "realism"), subjects * 2, lowest=DAMAGE)
+    clean, broken, _ = realism_scores(probe, ("thresholds", "probe", seed, "realism"), subjects * 4, lowest=DAMAGE)
     realism, _ = balanced_threshold(clean, broken)
     return {"subject": round(cut, 4), "text": 0.999, "realism": round(realism, 4)}
 
@@ -187,7 +194,7 @@ def realism_scores(
     )
 
 
-def evaluate_probe(probe: Probe, seed: int, subjects: int = 256) -> dict[str, Any]:
+def evaluate_probe(probe: Probe, seed: int, subjects: int = 192) -> dict[str, Any]:
     """Held-out figures: attribute accuracies, identity retrieval, ceilings and floors of the three scores."""
     key = ("held out", "probe", seed)
     views = draw_views(*key, subjects=subjects, views=6)
@@ -205,7 +212,7 @@ def evaluate_probe(probe: Probe, seed: int, subjects: int = 256) -> dict[str, An
     changed = np.array([row["effect"] != "none" for row in truth])
     z = seen.identity.numpy().reshape(subjects, 6, -1)
     starts = range(0, subjects - 63, 64)
-    own, other = subject_scores(probe, (*key, "pairs"), 240)
+    own, other = subject_scores(probe, (*key, "pairs"), 144)
     same_class = draw_views(*key, "class", subjects=64, views=6, class_name="teapot")
     z_class = probe.look(same_class.flat()[0]).identity.numpy().reshape(64, 6, -1)
     clean, broken, severity = realism_scores(probe, (*key, "realism"), 512, lowest=0.05)

@@ -58,7 +58,7 @@ def write_provenance(
 def evaluate(
     folder: str | Path,
     settings: LoopSettings,
-    seconds: float,
+    spent: Spent,
     judge: Callable[[Path, int], dict[str, Any]],
     extra: dict[str, Any] | None = None,
 ) -> None:
@@ -66,8 +66,8 @@ def evaluate(
 
     ``judge``: (folder, seed) -> figures on held-out renders.
     """
-    write_provenance(folder, settings, seconds, {}, extra)
-    write_provenance(folder, settings, seconds, judge(Path(folder), settings.seed), extra)
+    write_provenance(folder, settings, spent, {}, extra)
+    write_provenance(folder, settings, spent, judge(Path(folder), settings.seed), extra)
 
 
 def store_half(folder: str | Path) -> None:

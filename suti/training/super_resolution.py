@@ -32,7 +32,7 @@ from suti.training.streams import LARGE_SIZE, large_stream
 from suti.training.views import draw_views, to_tensor
 
 BATCH: Final = 16
-BLOCKS: Final = 160  # of the pool that are drawn from
+BLOCKS: Final = 110  # of the pool that are drawn from
 USES: Final = 8.0  # of a picture in a run by steps
 MAX_NOISE_LEVEL: Final = 0.25
 
@@ -114,7 +114,7 @@ def train_super_resolution(
         predicted = unet(given, t, class_labels=level * 1000).sample
         return {"loss": F.l1_loss(predicted.float(), residual)}
 
-    seconds = train(unet, loss, settings, checkpoint, log, draw)
+    spent = train(unet, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
         unet.to("cpu", memory_format=torch.contiguous_format).save_pretrained(part / "unet")
         scheduler.save_pretrained(part / "scheduler")
@@ -122,7 +122,7 @@ def train_super_resolution(
         write_json(part / "model_index.json", index | {"scheduler": ["diffusers", "DDIMScheduler"]})
         store_half(part)
     extra = {"batch_size": BATCH, "max_noise_level": MAX_NOISE_LEVEL}
-    evaluate(folder, settings, seconds, evaluate_super_resolution, extra)
+    evaluate(folder, settings, spent, evaluate_super_resolution, extra)
 
 
 def psnr(images: np.ndarray, truth: np.ndarray) -> float:
