@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,21 @@ def write_provenance(
         **(extra or {}),
     }
     write_json(Path(folder) / "provenance.json", provenance(made, spent.seconds, held_out=held_out))
+
+
+def evaluate(
+    folder: str | Path,
+    settings: LoopSettings,
+    spent: Spent,
+    judge: Callable[[Path, int], dict[str, Any]],
+    extra: dict[str, Any] | None = None,
+) -> None:
+    """Add ``provenance.json`` to a model folder that is in its place already: judging takes a while, weights must stay.
+
+    ``judge``: (folder, seed) -> figures on held-out renders.
+    """
+    write_provenance(folder, settings, spent, {}, extra)
+    write_provenance(folder, settings, spent, judge(Path(folder), settings.seed), extra)
 
 
 def store_half(folder: str | Path) -> None:

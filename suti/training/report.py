@@ -14,14 +14,14 @@ from suti.models.captioner import load_captioner
 from suti.models.pipeline import SuTIPipeline
 from suti.models.probe import Probe, load_probe, share_confirmed, stated_attributes
 from suti.models.super_resolution import PixelSuperResolution
-from suti.seeds import generator, torch_generator
+from suti.seeds import torch_generator
 from suti.training.captioner import evaluate_captioner
 from suti.training.clip import evaluate_clip
 from suti.training.corruptions import CORRUPTIONS
 from suti.training.dino import evaluate_dino
 from suti.training.probe import evaluate_probe
 from suti.training.super_resolution import bicubic, evaluate_super_resolution, low_and_high
-from suti.training.views import draw_views, to_tensor
+from suti.training.views import draw_views, seeded, to_tensor
 from suti.world.language import scene_phrase
 
 
@@ -125,10 +125,10 @@ def tile(
 
 
 def upscaling_sheet(folder: Path, seed: int) -> Image.Image:
-    """Rows: 32 px, bicubic, the stage, the true 64 px render."""
-    low, high = low_and_high(("held out", "super_resolution", seed, "sheet"), 8)
+    """Rows: 64 px, bicubic, the stage, the true 256 px render."""
+    low, high = low_and_high(("held out", "super_resolution", seed, "sheet"), 5)
     stage = PixelSuperResolution.from_pretrained(folder)
-    return tile([list(low), list(bicubic(low)), list(stage.upscale(low)), list(high)], 128)
+    return tile([list(low), list(bicubic(low)), list(stage.upscale(low)), list(high)], 256)
 
 
 def caption_sheet(folder: Path, seed: int) -> Image.Image:
@@ -154,10 +154,11 @@ def realism_sheet(folder: Path, seed: int) -> Image.Image:
         for severity in severities:
             s = torch.full((2, 1, 1, 1), severity)
             pair = clean[[index, (index + 1) % len(clean)]]  # a ghost needs a second picture
-            x = corruption(pair, s, generator(seed, "sheet", index))[0] if severity else clean[index]
+            with seeded(seed, "sheet", index):
+                x = corruption(pair, s)[0] if severity else clean[index]
             pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().permute(1, 2, 0).to(torch.uint8).numpy()
             pictures.append(pixels)
         scores = probe.look(pictures).realism.sigmoid().tolist()
         rows.append(pictures)
         words.append([f"{corruption.__name__[:7]} {v:.2f}: {p:.2f}" for v, p in zip(severities, scores, strict=True)])
-    return tile(rows, 96, words, label=14)
+    return tile(rows, 128, words, label=14)
