@@ -5,10 +5,11 @@ Progress is kept in CHECKPOINT: a killed run goes on where it was when called ag
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from suti.training.base import train_base
-from suti.training.command import training_parser
+from suti.training.command import time_budget, training_parser
 from suti.training.records import loop_settings
 
 
@@ -16,15 +17,18 @@ def main() -> None:
     """Parse the arguments and train."""
     arguments = training_parser(__doc__)
     arguments.add_argument("--vae", type=Path, help="folder of the autoencoder; without: patches of pixels")
+    arguments.add_argument("--wait", action="store_true", help="until another process has written the autoencoder")
     arguments.add_argument("--initial", type=Path, help="folder of a base to go on from")
     arguments.add_argument("--batch-size", type=int, help="pictures a step; default: the setting's")
     arguments.add_argument("--blocks", type=int, default=1000, help="of 512 pictures, all that are used")
     args = arguments.parse_args()
+    while args.wait and not (args.vae / "provenance.json").is_file():
+        time.sleep(0.1)
     s = args.settings
     training = s.train_models
     settings = loop_settings(
         "base", s.seed, training.base_steps, training.base_learning_rate, s.compute, optimizer="muon", hold=0.4,
-        warmup=300, ema_decay=0.999, weight_decay=0.01, seconds=args.seconds, compile=training.compile,
+        warmup=300, ema_decay=0.999, weight_decay=0.01, **time_budget(args), compile=training.compile,
     )  # fmt: skip
     train_base(
         settings, args.out, args.checkpoint, args.loss or args.out.parent / f".{args.out.name}-loss.jsonl",

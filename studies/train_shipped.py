@@ -5,7 +5,7 @@ r"""Train everything that is shipped within a number of minutes, several stages 
 
 Renderers fill a pool of pictures on all cores but those of the trainers. The autoencoder comes first; then the base
 trains until the end, beside it its companions and, with --contest, three bases at equal seconds. Each stage is the
-script that `make models` runs, with --seconds in place of steps: its learning rate has come down when its time is up.
+script that `make models` runs, with --deadline in place of steps: its learning rate has come down when its time is up.
 A stage that fails leaves the others alone. Folders are written as soon as a stage ends, and packed into
 tars of at most 15 MB; logs are in OUT/logs.
 """
@@ -35,7 +35,7 @@ COMPANIONS = ("probe", "clip", "captioner", "dino", "super_resolution")
 TAR_BYTES = 15 * 10**6
 VAE_SHARE = 0.14
 CONTEST_SHARE = 0.14
-START = 12.0  # seconds that a trainer needs before its first step, of its own budget
+START = 20.0  # seconds before the autoencoder ends at which the base's process starts, to load its modules
 FINISH_BASE, FINISH_COMPANION = 25.0, 75.0  # seconds for saving, and for the held-out figures of a companion
 
 
@@ -74,13 +74,13 @@ class Plan:
     def start(self, name: str, ends: float, *more: str, folder: str = "models", script: str | None = None) -> Stage:
         """Start ``scripts/train_SCRIPT.py`` so that it trains until ``ends``."""
         script = script or name
-        seconds = ends - self.now - START * self.args.patience
+        seconds = max(1.0, ends - self.now)
         values: dict[str, object] = {"seed": self.args.seed, "compute": {"threads": 1, "device": self.args.device}}
         values |= {"train_models": {"compile": self.args.compile}}
         command = [
             sys.executable, str(ROOT / "scripts" / f"train_{script}.py"), "--settings", json.dumps(values),
             "--out", str(self.out / folder / name), "--loss", str(self.out / "logs" / f"{name}.jsonl"),
-            "--seconds", f"{max(1.0, seconds):.1f}", "--pool", str(self.args.pool), *more,
+            "--deadline", f"{time.time() + seconds:.1f}", "--pool", str(self.args.pool), *more,
         ]  # fmt: skip
         environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
         environment |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -123,9 +123,9 @@ class Plan:
                 for other in self.running:
                     self.say(f"  {other.name}: {self._last(other.name)}")
 
-    def stop(self) -> None:
-        """End what still runs."""
-        for stage in self.running:
+    def stop(self, *stages: Stage) -> None:
+        """End stages, or all that still run."""
+        for stage in stages or tuple(self.running):
             assert stage.process is not None
             self.say(f"{stage.name}: stopped, its time is over")
             stage.process.kill()
@@ -175,26 +175,33 @@ def schedule(plan: Plan) -> None:
     ends_base, ends_companion = total - FINISH_BASE * args.patience, total - FINISH_COMPANION * args.patience
     batch, small = str(args.batch_size), str(max(4, args.batch_size // 2))
     blocks = str(args.base_blocks)
-    initial: Path | None = args.initial
-    first: list[str] = []
-    if initial is not None and (initial / "base" / "vae").is_dir():
-        first = ["--initial", str(initial / "base" / "vae")]
-    vae = plan.start(
-        "vae", VAE_SHARE * total, "--batch-size", small, "--blocks", str(min(800, args.base_blocks)), *first
-    )
     companions = [name for name in COMPANIONS if name in args.stages]
-    plan.wait(total, vae)
-    latent = ["--vae", str(plan.out / "models" / "vae")]
-    known = (plan.out / "models" / "vae" / "provenance.json").is_file()
-    if "base" in args.stages and known:
-        go_on = ["--initial", str(initial / "base")] if first and initial is not None else latent
-        plan.start("base", ends_base, "--batch-size", batch, "--blocks", blocks, *go_on)
+    if args.initial is not None:
+        # The base goes on in the latents that it knows; another autoencoder would be another base.
+        autoencoder = args.initial / "base" / "vae"
+        if "base" in args.stages:
+            plan.start(
+                "base", ends_base, "--batch-size", batch, "--blocks", blocks, "--initial", str(args.initial / "base")
+            )
+    else:
+        autoencoder = plan.out / "models" / "vae"
+        vae_blocks = str(min(800, args.base_blocks))
+        vae = plan.start("vae", VAE_SHARE * total, "--batch-size", small, "--blocks", vae_blocks)
+        plan.wait(VAE_SHARE * total - START * args.patience, vae)
+        base = None
+        if "base" in args.stages:
+            more = ["--batch-size", batch, "--blocks", blocks, "--vae", str(autoencoder), "--wait"]
+            base = plan.start("base", ends_base, *more)
+        plan.wait(total, vae)
+        if base is not None and not (autoencoder / "provenance.json").is_file():
+            plan.say("base: no autoencoder, so none of this")
+            plan.stop(base)
     if args.contest:
         ends = plan.now + CONTEST_SHARE * total
         few = ["--batch-size", batch, "--blocks", str(min(800, args.base_blocks))]
         contestants = {"contest-32": ["--initial", str(args.old_base)], "contest-64-patches": []}
-        if known:
-            contestants["contest-64-latent"] = latent
+        if (autoencoder / "config.json").is_file():
+            contestants["contest-64-latent"] = ["--vae", str(autoencoder)]
         stages = [plan.start(n, ends, *few, *more, folder="contest", script="base") for n, more in contestants.items()]
         for stage in stages:
             plan.wait(total, stage)
@@ -214,6 +221,7 @@ def main() -> None:
     parser.add_argument(
         "--stages", nargs="*", default=["base", *COMPANIONS], help="what to train after the autoencoder"
     )
+    parser.add_argument("--packed", type=Path, help="folder of the tars; default: OUT/packed")
     parser.add_argument("--contest", action="store_true", help="also train three kinds of base at equal seconds")
     parser.add_argument(
         "--old-base", type=Path, default=ROOT / "resources/models/base", help="base of the contest at 32 px"

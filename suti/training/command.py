@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +20,15 @@ def training_parser(doc: str | None) -> ArgumentParser:
     arguments.add_argument("--checkpoint", type=Path, help="file from which a killed run resumes")
     arguments.add_argument("--loss", type=Path, help="JSON-lines file of the running losses")
     arguments.add_argument("--seconds", type=float, help="end by time and not by the setting's steps")
+    arguments.add_argument("--deadline", type=float, help="end by this time, in seconds since 1970")
     arguments.add_argument("--pool", type=Path, help="folder of rendered pictures that trainers share")
     return arguments
+
+
+def time_budget(args: Namespace) -> dict[str, float | None]:
+    """Fields of ``LoopSettings`` that ``--seconds`` and ``--deadline`` set."""
+    seconds = args.seconds if args.deadline is None else max(1.0, args.deadline - time.time())
+    return {"seconds": seconds, "deadline": args.deadline}
 
 
 def run(doc: str | None, name: str, learning_rate: float, train: Train) -> None:
@@ -36,7 +44,7 @@ def run(doc: str | None, name: str, learning_rate: float, train: Train) -> None:
     args = training_parser(doc).parse_args()
     s = args.settings
     settings = loop_settings(
-        name, s.seed, s[f"train_models.{name}_steps"], learning_rate, s.compute, seconds=args.seconds
+        name, s.seed, s[f"train_models.{name}_steps"], learning_rate, s.compute, **time_budget(args)
     )
     shared = {} if args.pool is None else {"pool": args.pool}
     train(settings, args.out, args.checkpoint, args.loss, **shared)

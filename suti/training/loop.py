@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +42,8 @@ class LoopSettings:
 
     ``hold`` is the share of the run until which the rate stays at its peak. ``ema_decay`` averages the weights; the
     average is what ``train`` leaves in the model. ``seconds`` ends the run by time and not by ``steps``; such a run
-    depends on the machine's speed. ``optimizer``: see ``make_optimizers``. ``checkpoint_every`` and the fields after
+    depends on the machine's speed. ``deadline``, in seconds since 1970, shortens ``seconds`` to what is left at its
+    first step. ``optimizer``: see ``make_optimizers``. ``checkpoint_every`` and the fields after
     it change no result but for rounding.
     """
 
@@ -57,6 +58,7 @@ class LoopSettings:
     optimizer: str = "adamw"
     hold: float = 0.0
     seconds: float | None = None
+    deadline: float | None = None
     checkpoint_every: int = 250
     log_every: int = 50
     threads: int = 1
@@ -105,6 +107,8 @@ def train(
         FloatingPointError: the loss is not finite (names model and step).
     """
     begun = time.perf_counter()
+    if settings.deadline is not None:
+        settings = replace(settings, seconds=max(1.0, settings.deadline - time.time()))
     torch.set_num_threads(settings.threads)
     device = torch.device(settings.device)
     model.to(device).train()

@@ -104,14 +104,14 @@ def train_vae(
         return vae_loss(vae, from_bytes(batch["images"]))
 
     spent = train(vae, loss, settings, checkpoint, log, draw)
-    vae.to("cpu", memory_format=torch.contiguous_format).requires_grad_(False)
-    normalise(
-        vae, to_tensor(draw_views("latents", "vae", settings.seed, subjects=256, views=1, size=IMAGE_SIZE).flat()[0])
-    )
+    vae.to(memory_format=torch.contiguous_format).requires_grad_(False)
+    views = draw_views("latents", "vae", settings.seed, subjects=256, views=1, size=IMAGE_SIZE)
+    normalise(vae, to_tensor(views.flat()[0], device))
+    vae.to("cpu")
     with atomic_path(folder) as part:
         vae.save_pretrained(part)
         store_half(part)
-        saved = AutoencoderKL.from_pretrained(part, torch_dtype=torch.float32)
+        saved = AutoencoderKL.from_pretrained(part, torch_dtype=torch.float32).to(device)
         extra = {"batch_size": batch_size, "pictures_rendered": store.pictures, "edge_weight": EDGE_WEIGHT}
         write_provenance(part, settings, spent, evaluate_vae(saved, settings.seed), extra)
 
@@ -136,7 +136,9 @@ def normalise(vae: AutoencoderKL, images: Tensor) -> None:
 @torch.no_grad()
 def evaluate_vae(vae: AutoencoderKL, seed: int, count: int = 128) -> dict[str, Any]:
     """Held-out figures: peak signal-to-noise ratio of reconstructions (dB), two-pixel residue, spread of latents."""
-    images = to_tensor(draw_views("held out", "vae", seed, subjects=count, views=1, size=IMAGE_SIZE).flat()[0])
+    images = to_tensor(
+        draw_views("held out", "vae", seed, subjects=count, views=1, size=IMAGE_SIZE).flat()[0], vae.device
+    )
     z = torch.cat([vae.encode(part).latent_dist.mean for part in images.split(32)])
     made = torch.cat([vae.decode(part).sample for part in z.split(32)]).clamp(-1, 1)
     error = ((images - made) / 2).square().flatten(1).mean(1)
