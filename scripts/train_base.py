@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from suti.training.base import train_base
-from suti.training.command import time_budget, training_parser
+from suti.training.command import loop_options, training_parser
 from suti.training.records import loop_settings
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     training = s.train_models
     settings = loop_settings(
         "base", s.seed, training.base_steps, training.base_learning_rate, s.compute, optimizer="muon", hold=0.4,
-        warmup=300, ema_decay=0.999, weight_decay=0.01, **time_budget(args), compile=training.compile,
+        warmup=300, ema_decay=0.999, weight_decay=0.01, **loop_options(args), compile=training.compile,
     )  # fmt: skip
     train_base(
         settings, args.out, args.checkpoint, args.loss or args.out.parent / f".{args.out.name}-loss.jsonl",

@@ -29,7 +29,7 @@ def main() -> None:
     fakes = np.stack(list(samples.values())) if samples else None
     rate = 2e-3 if args.initial is None else 1e-3
     steps = s["train_models.probe_steps"]
-    settings = loop_settings("probe", s.seed, steps, rate, s.compute, seconds=args.seconds)
+    settings = loop_settings("probe", s.seed, steps, rate, s.compute, **command.loop_options(args))
     train_probe(settings, args.out, args.checkpoint, args.loss, fakes, args.initial, args.pool)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from suti.training.command import time_budget, training_parser
+from suti.training.command import loop_options, training_parser
 from suti.training.records import loop_settings
 from suti.training.vae import train_vae
 
@@ -24,7 +24,7 @@ def main() -> None:
     s = args.settings
     settings = loop_settings(
         "vae", s.seed, s["train_models.vae_steps"], 2e-3, s.compute, optimizer="muon", hold=0.4, ema_decay=0.998,
-        weight_decay=0.01, **time_budget(args), compile=s["train_models.compile"],
+        weight_decay=0.01, **loop_options(args), compile=s["train_models.compile"],
     )  # fmt: skip
     run = partial(train_vae, settings, args.out, args.checkpoint, args.loss)
     run(pool=args.pool or args.out.parent / ".pool", batch_size=args.batch_size, blocks=args.blocks,

@@ -6,8 +6,8 @@ r"""Train everything that is shipped within a number of minutes, several stages 
 Renderers fill a pool of pictures on all cores but those of the trainers. The autoencoder comes first; then the base
 trains until the end, beside it its companions and, with --contest, three bases at equal seconds. Each stage is the
 script that `make models` runs, with --deadline in place of steps: its learning rate has come down when its time is up.
-A stage that fails leaves the others alone. Folders are written as soon as a stage ends, and packed into
-tars of at most 15 MB; logs are in OUT/logs.
+A stage that fails is tried once more without CUDA graphs, and leaves the others alone. Folders are written as soon as
+a stage ends, and packed into tars of at most 15 MB; logs are in OUT/logs.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ TAR_BYTES = 15 * 10**6
 VAE_SHARE = 0.14
 CONTEST_SHARE = 0.14
 START = 20.0  # seconds before the autoencoder ends at which the base's process starts, to load its modules
+AGAIN = 20.0  # seconds that must be left for a stage that failed to be tried once more
 FINISH_BASE, FINISH_COMPANION = 25.0, 75.0  # seconds for saving, and for the held-out figures of a companion
 
 
@@ -45,9 +46,10 @@ class Stage:
 
     name: str
     command: list[str]
+    environment: dict[str, str]
     ends: float
-    process: subprocess.Popen[bytes] | None = None
     record: dict[str, object] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
 
 
 class Plan:
@@ -80,16 +82,22 @@ class Plan:
         command = [
             sys.executable, str(ROOT / "scripts" / f"train_{script}.py"), "--settings", json.dumps(values),
             "--out", str(self.out / folder / name), "--loss", str(self.out / "logs" / f"{name}.jsonl"),
+            "--checkpoint", str(self.out / "checkpoints" / f"{name}.safetensors"),
             "--deadline", f"{time.time() + seconds:.1f}", "--pool", str(self.args.pool), *more,
         ]  # fmt: skip
         environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
         environment |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        with (self.out / "logs" / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment)
-        stage = Stage(name, command, ends, process, {"started": round(self.now, 1), "seconds": round(seconds, 1)})
-        self.running.append(stage)
-        self.say(f"{name}: {seconds:.0f} s")
+        stage = Stage(name, command, environment, ends, {"started": round(self.now, 1), "seconds": round(seconds, 1)})
+        self._run(stage, command)
         return stage
+
+    def _run(self, stage: Stage, command: list[str]) -> None:
+        with (self.out / "logs" / f"{stage.name}.log").open("ab") as log:
+            stage.process = subprocess.Popen(
+                command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=stage.environment
+            )
+        self.running.append(stage)
+        self.say(f"{stage.name}: {stage.ends - self.now:.0f} s")
 
     def look(self) -> None:
         """Note the stages that have ended, and print a line about each of the others now and then."""
@@ -99,6 +107,13 @@ class Plan:
             if code is None:
                 continue
             self.running.remove(stage)
+            if code > 0 and "again" not in stage.record and self.now < stage.ends - AGAIN:
+                log = (self.out / "logs" / f"{stage.name}.log").read_text(errors="replace")
+                print("\n".join(log.splitlines()[-12:]), flush=True)
+                self.say(f"{stage.name}: failed; once more, without CUDA graphs")
+                stage.record["again"] = round(self.now, 1)
+                self._run(stage, [*stage.command, "--eager"])
+                continue
             self.ended.append(stage)
             stage.record |= {"ended": round(self.now, 1), "exit": code}
             self.say(f"{stage.name}: ended with {code}; {self._last(stage.name)}")

@@ -6,6 +6,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from suti.arguments import parser
 from suti.training.records import loop_settings
@@ -21,14 +22,15 @@ def training_parser(doc: str | None) -> ArgumentParser:
     arguments.add_argument("--loss", type=Path, help="JSON-lines file of the running losses")
     arguments.add_argument("--seconds", type=float, help="end by time and not by the setting's steps")
     arguments.add_argument("--deadline", type=float, help="end by this time, in seconds since 1970")
+    arguments.add_argument("--eager", action="store_true", help="no CUDA graph")
     arguments.add_argument("--pool", type=Path, help="folder of rendered pictures that trainers share")
     return arguments
 
 
-def time_budget(args: Namespace) -> dict[str, float | None]:
-    """Fields of ``LoopSettings`` that ``--seconds`` and ``--deadline`` set."""
+def loop_options(args: Namespace) -> dict[str, Any]:
+    """Fields of ``LoopSettings`` that ``--seconds``, ``--deadline`` and ``--eager`` set."""
     seconds = args.seconds if args.deadline is None else max(1.0, args.deadline - time.time())
-    return {"seconds": seconds, "deadline": args.deadline}
+    return {"seconds": seconds, "deadline": args.deadline, "graph": not args.eager}
 
 
 def run(doc: str | None, name: str, learning_rate: float, train: Train) -> None:
@@ -44,7 +46,7 @@ def run(doc: str | None, name: str, learning_rate: float, train: Train) -> None:
     args = training_parser(doc).parse_args()
     s = args.settings
     settings = loop_settings(
-        name, s.seed, s[f"train_models.{name}_steps"], learning_rate, s.compute, **time_budget(args)
+        name, s.seed, s[f"train_models.{name}_steps"], learning_rate, s.compute, **loop_options(args)
     )
     shared = {} if args.pool is None else {"pool": args.pool}
     train(settings, args.out, args.checkpoint, args.loss, **shared)

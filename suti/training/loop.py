@@ -65,6 +65,7 @@ class LoopSettings:
     device: str = "cpu"
     precision: str = "fp32"
     compile: bool = False
+    graph: bool = True
 
 
 def rate_at(settings: LoopSettings, step: int, elapsed: float = 0.0) -> float:
@@ -98,7 +99,7 @@ def train(
             at the end. None: no checkpoints.
         log: JSON-lines file of the running means. None: progress bar only.
         draw: step -> tensors on the device, of the same shapes at every step. With it a step on a GPU is captured
-            once as a CUDA graph and replayed; ``loss`` must then work on tensors alone.
+            once as a CUDA graph and replayed, unless ``settings.graph`` is false; ``loss`` must work on tensors alone.
 
     Returns:
         Seconds and steps.
@@ -196,7 +197,7 @@ class _Run:
 
     def capture(self, batch: dict[str, Tensor]) -> Callable[[dict[str, Tensor]], Values] | None:
         """The step as a CUDA graph: a function of batches. None on a CPU, or where capture fails (said aloud)."""
-        if self.device.type != "cuda":
+        if self.device.type != "cuda" or not self.settings.graph:
             return None
         static = {name: value.clone() for name, value in batch.items()}
         self.schedule(0, 0.0, 0.0)  # the calls before the capture change no weight

@@ -17,6 +17,7 @@ from suti.io.provenance import provenance
 from suti.training.loop import LoopSettings, Spent
 
 UNLIMITED = 10**9  # steps of a run that ends by time
+SELDOM = 2000  # steps between its checkpoints: a GPU makes so many in a minute
 
 
 def loop_settings(
@@ -29,6 +30,7 @@ def loop_settings(
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.benchmark = True
         steps = UNLIMITED
+        more.setdefault("checkpoint_every", SELDOM)
     return LoopSettings(
         name, seed, steps, learning_rate, threads=compute.threads, device=device.type,
         precision=precision(compute, device), **more,
