@@ -126,7 +126,7 @@ def train_captioner(
 
     def loss(batch: Tensors) -> dict[str, torch.Tensor]:
         x = augment(to_float(batch["images"]), shift=2, jitter=0.06)
-        return {"loss": model(pixel_values=x, labels=batch["labels"]).loss.float()}
+        return {"loss": model(pixel_values=x, labels=batch["labels"], use_cache=False).loss.float()}
 
     spent = train(model, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:

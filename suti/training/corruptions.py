@@ -79,7 +79,8 @@ def grid(x: Tensor, s: Tensor) -> Tensor:
     v = torch.arange(height, device=x.device)[:, None].expand(height, width)
     u = torch.arange(width, device=x.device)[None, :].expand(height, width)
     kinds = torch.stack([(v + u) % 2, v % 2, u % 2, (v // 2 + u // 2) % 2, (v % 4 == 0) | (u % 4 == 0)]).to(x) * 2 - 1
-    weights = F.one_hot((_uniform(x, len(x)) * 5).long().clamp(max=4), 5).to(x)
+    # Not F.one_hot: it reads its input on the CPU, which a CUDA graph cannot.
+    weights = ((_uniform(x, len(x), 1) * 5).long().clamp(max=4) == torch.arange(5, device=x.device)).to(x)
     pattern = torch.einsum("nk,khw->nhw", weights, kinds)[:, None]
     region = torch.sigmoid(3 * _resize(_normal(x, len(x), 1, 4, 4), x) + 4 * s)
     return x + pattern * _uniform(x, len(x), 3, 1, 1, low=0.4) * region * 0.32 * s
