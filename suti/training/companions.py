@@ -60,7 +60,9 @@ class Companions(Store):
     def _add(self) -> None:
         first = self.pictures
         super()._add()
-        self._classes = np.concatenate([self._classes, self._rows["class_index"][first::2].cpu().numpy()])
+        self._classes = np.concatenate(
+            [self._classes, self._rows["class_index"][first : self.pictures : 2].cpu().numpy()]
+        )
 
     def draw_subjects(self, name: str, seed: int, step: int, subjects: int, hard: float) -> Tensors:
         """Both views of ``subjects`` subjects, view by view: rows 2 i and 2 i + 1 show subject i.
