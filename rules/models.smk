@@ -9,6 +9,7 @@ MODELS = {
         "model_index.json",
         "unet/diffusion_pytorch_model.safetensors",
         "text_encoder/model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
         "loss.csv",
     ],
     "clip": ["open_clip_config.json", "open_clip_model.safetensors", *TOKENIZER],
@@ -17,6 +18,9 @@ MODELS = {
     "probe": ["config.json", "diffusion_pytorch_model.safetensors"],
     "super_resolution": ["model_index.json", "unet/diffusion_pytorch_model.safetensors"],
 }
+SHIPPED_BASE = "resources/models/base"
+GO_ON = CONFIG.train_models.go_on
+VAE = {"vae": ["config.json", "diffusion_pytorch_model.safetensors"]}  # shipped inside the base's folder
 
 
 rule models:
@@ -46,7 +50,35 @@ rule train_models:
         [trained(name) for name in MODELS],
 
 
+rule train_vae:
+    output:
+        [f"{R}/models/vae/{file}" for file in [*VAE["vae"], "provenance.json"]],
+    log:
+        f"{R}/logs/train_vae.log",
+    benchmark:
+        f"{R}/benchmarks/train_vae.tsv"
+    conda:
+        "../envs/suti.yaml"
+    threads: CONFIG.compute.threads
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+    params:
+        settings=settings("seed", "compute", "train_models.vae_steps", "train_models.compile"),
+        code=code_digest("scripts/train_vae.py"),
+        folder=lambda wildcards: f"{R}/models/vae",
+        checkpoint=f"{R}/models/.checkpoints/vae.safetensors",
+        pool=f"{R}/models/.pool",
+    message:
+        "Training the autoencoder of the text-to-image base"
+    shell:
+        "python scripts/train_vae.py --settings {params.settings:q} --out {params.folder:q}"
+        " --checkpoint {params.checkpoint:q} --pool {params.pool:q} 2>&1 | tee {log}"
+
+
 rule train_base:
+    input:
+        [] if GO_ON else rules.train_vae.output,
     output:
         trained("base"),
     log:
@@ -63,12 +95,14 @@ rule train_base:
         settings=settings("seed", "compute", "train_models"),
         code=code_digest("scripts/train_base.py"),
         folder=lambda wildcards: f"{R}/models/base",
-        checkpoint=f"{R}/models/.checkpoints/base.pt",
+        checkpoint=f"{R}/models/.checkpoints/base.safetensors",
+        start=["--initial", SHIPPED_BASE] if GO_ON else ["--vae", f"{R}/models/vae"],
+        pool=f"{R}/models/.pool",
     message:
         "Training the text-to-image base"
     shell:
         "python scripts/train_base.py --settings {params.settings:q} --out {params.folder:q}"
-        " --checkpoint {params.checkpoint:q} 2>&1 | tee {log}"
+        " --checkpoint {params.checkpoint:q} --pool {params.pool:q} {params.start:q} 2>&1 | tee {log}"
 
 
 # The other five differ in their name alone: train_models.NAME_steps and scripts/train_NAME.py.
@@ -95,11 +129,12 @@ for model in list(MODELS)[1:]:
             script=f"scripts/train_{model}.py",
             folder=lambda wildcards, model=model: f"{R}/models/{model}",
             checkpoint=f"{R}/models/.checkpoints/{model}.safetensors",
+            pool=f"{R}/models/.pool",
         message:
             f"Training the {model.replace('_', '-')} model"
         shell:
             "python {params.script} --settings {params.settings:q} --out {params.folder:q}"
-            " --checkpoint {params.checkpoint:q} 2>&1 | tee {log}"
+            " --checkpoint {params.checkpoint:q} --pool {params.pool:q} 2>&1 | tee {log}"
 
 
 rule report_models:

@@ -390,6 +390,7 @@ class TrainModels(Section):
     """Training of the shipped models (`make models`). Steps at the given batch sizes."""
 
     vae_steps: Positive = Field(4000, description="autoencoder of the base: steps at batch 24")
+    go_on: bool = Field(False, description="train the shipped base further, in its own autoencoder's latents, instead of a new one")
     base_steps: Positive = Field(20000, description="text-to-image UNet: optimiser steps")
     base_batch_size: Positive = Field(48, description="images a step")
     base_learning_rate: float = Field(1e-3, gt=0, description="peak rate of Muon and AdamW")
