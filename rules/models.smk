@@ -9,6 +9,7 @@ MODELS = {
         "model_index.json",
         "unet/diffusion_pytorch_model.safetensors",
         "text_encoder/model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
         "loss.csv",
     ],
     "clip": ["open_clip_config.json", "open_clip_model.safetensors", *TOKENIZER],
@@ -17,6 +18,9 @@ MODELS = {
     "probe": ["config.json", "diffusion_pytorch_model.safetensors"],
     "super_resolution": ["model_index.json", "unet/diffusion_pytorch_model.safetensors"],
 }
+SHIPPED_BASE = "resources/models/base"
+GO_ON = CONFIG.train_models.go_on
+VAE = {"vae": ["config.json", "diffusion_pytorch_model.safetensors"]}  # shipped inside the base's folder
 
 
 use rule program as models with:
@@ -35,7 +39,27 @@ rule train_models:
         [trained(name) for name in MODELS],
 
 
+use rule gpu_program as train_vae with:
+    output:
+        [f"{R}/models/vae/{file}" for file in [*VAE["vae"], "provenance.json"]],
+    resources:
+        **gpus(),
+        runtime=1440,
+    params:
+        **call(
+            "train_vae",
+            settings("seed", "compute", "train_models.vae_steps", "train_models.compile"),
+            out=f"{R}/models/vae",
+            checkpoint=f"{R}/models/.checkpoints/vae.safetensors",
+            pool=f"{R}/models/.pool",
+        ),
+    message:
+        "Training the autoencoder of the text-to-image base"
+
+
 use rule gpu_program as train_base with:
+    input:
+        [] if GO_ON else rules.train_vae.output,
     output:
         trained("base"),
     resources:
@@ -46,7 +70,9 @@ use rule gpu_program as train_base with:
             "train_base",
             settings("seed", "compute", "train_models"),
             out=f"{R}/models/base",
-            checkpoint=f"{R}/models/.checkpoints/base.pt",
+            checkpoint=f"{R}/models/.checkpoints/base.safetensors",
+            pool=f"{R}/models/.pool",
+            **({"initial": SHIPPED_BASE} if GO_ON else {"vae": f"{R}/models/vae"}),
         ),
     message:
         "Training the text-to-image base"
@@ -71,6 +97,7 @@ for model in list(MODELS)[1:]:
                 settings("seed", "compute", f"train_models.{model}_steps"),
                 out=f"{R}/models/{model}",
                 checkpoint=f"{R}/models/.checkpoints/{model}.safetensors",
+                pool=f"{R}/models/.pool",
             ),
         message:
             f"Training the {model.replace('_', '-')} model"

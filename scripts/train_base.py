@@ -5,48 +5,36 @@ Progress is kept in CHECKPOINT: a killed run goes on where it was when called ag
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from pathlib import Path
 
-from suti.cli.arguments import parser
-from suti.compute import precision, prepare
-from suti.io.atomic import atomic_path, write_json, write_text
-from suti.io.provenance import provenance
-from suti.models.pipeline import save_base
-from suti.small_models.base import BaseTraining, train_base
+from suti.cli.training import loop_options, training_parser
+from suti.small_models.base import train_base
+from suti.small_models.records import loop_settings
 
 
 def main() -> None:
-    arguments = parser(__doc__)
-    arguments.add_argument("--out", required=True, metavar="FOLDER", help="the model folder")
-    arguments.add_argument("--checkpoint", required=True, metavar="FILE", help="progress of an unfinished run")
+    """Parse the arguments and train."""
+    arguments = training_parser(__doc__)
+    arguments.add_argument("--vae", type=Path, help="folder of the autoencoder; without: patches of pixels")
+    arguments.add_argument("--wait", action="store_true", help="until another process has written the autoencoder")
+    arguments.add_argument("--initial", type=Path, help="folder of a base to go on from")
+    arguments.add_argument("--batch-size", type=int, help="pictures a step; default: the setting's")
+    arguments.add_argument("--blocks", type=int, default=1000, help="of 512 pictures, all that are used")
     args = arguments.parse_args()
+    while args.wait and not (args.vae / "provenance.json").is_file():
+        time.sleep(0.1)
     s = args.settings
-    device = prepare(s.compute)
     training = s.train_models
-    start = time.perf_counter()
-    log: list[dict[str, float]] = []
-    base = train_base(
-        BaseTraining(
-            steps=training.base_steps, batch_size=training.base_batch_size, peak_rate=training.base_learning_rate,
-            seed=s.seed, precision=precision(s.compute, device), device=device, compile=training.compile,
-        ),
-        Path(args.checkpoint), log,
+    settings = loop_settings(
+        "base", s.seed, training.base_steps, training.base_learning_rate, s.compute, optimizer="muon", hold=0.4,
+        warmup=300, ema_decay=0.999, weight_decay=0.01, **loop_options(args), compile=training.compile,
     )  # fmt: skip
-    table = io.StringIO()
-    rows = csv.DictWriter(table, ["step", "loss"])
-    rows.writeheader()
-    rows.writerows(log)
-    with atomic_path(args.out) as folder:
-        save_base(base, folder)
-        write_text(folder / "loss.csv", table.getvalue())
-        settings = {"seed": s.seed, "precision": s.compute.precision, "train_models": training.model_dump(mode="json")}
-        record = provenance(settings, time.perf_counter() - start, final_loss=log[-1]["loss"],
-                            images=training.base_steps * training.base_batch_size)  # fmt: skip
-        write_json(folder / "provenance.json", record)
-    Path(args.checkpoint).unlink(missing_ok=True)
+    train_base(
+        settings, args.out, args.checkpoint, args.loss or args.out.parent / f".{args.out.name}-loss.jsonl",
+        pool=args.pool or args.out.parent / ".pool", vae=args.vae, initial=args.initial,
+        batch_size=args.batch_size or training.base_batch_size, blocks=args.blocks,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

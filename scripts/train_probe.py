@@ -28,8 +28,9 @@ def main() -> None:
     samples = read_images(args.fakes)
     fakes = np.stack(list(samples.values())) if samples else None
     rate = 2e-3 if args.initial is None else 1e-3
-    settings = loop_settings("probe", s.seed, s["train_models.probe_steps"], rate, s.compute)
-    train_probe(settings, args.out, args.checkpoint, args.loss, fakes, args.initial)
+    steps = s["train_models.probe_steps"]
+    settings = loop_settings("probe", s.seed, steps, rate, s.compute, **training.loop_options(args))
+    train_probe(settings, args.out, args.checkpoint, args.loss, fakes, args.initial, args.pool)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-r"""Train the super-resolution stage, 32 to 64 px, with noise augmentation.
+r"""Train the super-resolution stage, 64 to 256 px, with noise augmentation.
 
     python scripts/train_super_resolution.py --out FOLDER --settings \
         '{"seed": 0, "compute": {}, "train_models.super_resolution_steps": 550}'

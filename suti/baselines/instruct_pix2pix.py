@@ -207,9 +207,9 @@ def train_instruct_pix2pix(
         return {"loss": value}
 
     unet.requires_grad_(True)
-    seconds = train(unet, loss, settings, checkpoint, log)
+    spent = train(unet, loss, settings, checkpoint, log)
     unet.requires_grad_(False)
-    return seconds
+    return spent.seconds
 
 
 def data_key(values: Any) -> str:

@@ -16,7 +16,7 @@ from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEM
 from suti.world.render import render
 from suti.world.scenes import Scene, sample_scene, widen
 from suti.world.subjects import Subject, colour_name, keyed_rng, sample_subject
-from suti.world.vocabulary import ACCESSORIES, BACKGROUNDS, CLASSES, COLOURS, LIVE_CLASSES, PHOTO, STYLES
+from suti.world.vocabulary import ACCESSORIES, BACKGROUNDS, CLASSES, COLOURS, LIVE_CLASSES, PHOTO, STUDIO, STYLES
 
 SUBJECTS, DEMONSTRATIONS = 30, 4  # of a list of prompts, and of the pictures beside it
 REFERENCES = 6  # real pictures a subject, as many as DreamBench has at most
@@ -146,11 +146,11 @@ def demonstrations(subject: Subject, k: int, seed: int | str, *, size: int = 64,
 
 
 def target_scene(prompt: str, *key: object) -> Scene:
-    """A scene that fulfils the prompt; a background it does not name and the pose are drawn by `key`."""
+    """A scene that fulfils the prompt, in the studio where it names no place; the pose is drawn by `key`."""
     truth = parse(prompt)
     return sample_scene(
         keyed_rng("target", prompt, *key),
-        background=truth.background,
+        background=truth.background or STUDIO,
         accessory=truth.accessory,
         style=truth.style or PHOTO,
         recolour=truth.recolour,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from suti.cli.arguments import parser
-from suti.small_models.loop import LoopSettings
 from suti.small_models.records import loop_settings
 
-Train = Callable[[LoopSettings, Path, Path | None, Path | None], None]
+Train = Callable[..., None]
 
 
 def training_parser(doc: str | None) -> ArgumentParser:
@@ -19,7 +20,17 @@ def training_parser(doc: str | None) -> ArgumentParser:
     arguments.add_argument("--out", type=Path, required=True, help="model folder to write")
     arguments.add_argument("--checkpoint", type=Path, help="file from which a killed run resumes")
     arguments.add_argument("--loss", type=Path, help="JSON-lines file of the running losses")
+    arguments.add_argument("--seconds", type=float, help="end by time and not by the setting's steps")
+    arguments.add_argument("--deadline", type=float, help="end by this time, in seconds since 1970")
+    arguments.add_argument("--eager", action="store_true", help="no CUDA graph")
+    arguments.add_argument("--pool", type=Path, help="folder of rendered pictures that trainers share")
     return arguments
+
+
+def loop_options(args: Namespace) -> dict[str, Any]:
+    """Fields of ``LoopSettings`` that ``--seconds``, ``--deadline`` and ``--eager`` set."""
+    seconds = args.seconds if args.deadline is None else max(1.0, args.deadline - time.time())
+    return {"seconds": seconds, "deadline": args.deadline, "graph": not args.eager}
 
 
 def run(doc: str | None, name: str, learning_rate: float, train: Train) -> None:
@@ -29,9 +40,13 @@ def run(doc: str | None, name: str, learning_rate: float, train: Train) -> None:
         doc: the script's docstring, shown by ``--help``.
         name: of the model; its number of steps is the setting ``train_models.NAME_steps``.
         learning_rate: peak rate.
-        train: takes the loop's settings, the folder to write, a checkpoint and a log (or None each).
+        train: takes the loop's settings, the folder to write, a checkpoint and a log (or None each), and as ``pool``
+            the folder of rendered pictures, if there is one.
     """
     args = training_parser(doc).parse_args()
     s = args.settings
-    settings = loop_settings(name, s.seed, s[f"train_models.{name}_steps"], learning_rate, s.compute)
-    train(settings, args.out, args.checkpoint, args.loss)
+    settings = loop_settings(
+        name, s.seed, s[f"train_models.{name}_steps"], learning_rate, s.compute, **loop_options(args)
+    )
+    shared = {} if args.pool is None else {"pool": args.pool}
+    train(settings, args.out, args.checkpoint, args.loss, **shared)

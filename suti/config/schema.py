@@ -357,10 +357,12 @@ class Evaluation(Section):
 class TrainModels(Section):
     """Training of the shipped models (`make models`). Steps at the given batch sizes."""
 
-    base_steps: Positive = Field(5600, description="text-to-image UNet: optimiser steps")
+    vae_steps: Positive = Field(4000, description="autoencoder of the base: steps at batch 24")
+    go_on: bool = Field(False, description="train the shipped base further, in its own autoencoder's latents, instead of a new one")
+    base_steps: Positive = Field(20000, description="text-to-image UNet: optimiser steps")
     base_batch_size: Positive = Field(48, description="images a step")
     base_learning_rate: float = Field(1e-3, gt=0, description="peak rate of Muon and AdamW")
-    compile: bool = Field(True, description="torch.compile the text-to-image UNet (needs a C++ compiler)")
+    compile: bool = Field(True, description="torch.compile autoencoder and text-to-image UNet (needs a C++ compiler)")
     super_resolution_steps: Positive = Field(2600, description="super-resolution UNet: steps at batch 16")
     clip_steps: Positive = Field(1100, description="CLIP: steps at batch 128")
     captioner_steps: Positive = Field(1000, description="captioner: steps at batch 64")

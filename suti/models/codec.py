@@ -12,8 +12,8 @@ from PIL import Image
 
 from suti.io.images import centre_crop_square
 
-VAE_ROWS = 8
 Picture = Image.Image | np.ndarray
+VAE_ROWS = 8  # pictures of 512 x 512 that a VAE takes at once; of smaller ones a GPU takes as many pixels
 
 
 class Codec(Protocol):
@@ -54,7 +54,7 @@ class PixelCodec:
 class LatentCodec:
     """Latent space, as in Stable Diffusion: a diffusers ``AutoencoderKL`` and its scaling factor.
 
-    The VAE takes ``VAE_ROWS`` pictures at a time: the maps of one of 512 x 512 pixels fill hundreds of megabytes, and
+    The VAE takes a few pictures at a time: the maps of one of 512 x 512 pixels fill hundreds of megabytes, and
     experts at once draw hundreds of pictures.
     """
 
@@ -69,14 +69,21 @@ class LatentCodec:
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Mean of the VAE's posterior, scaled. The mean, not a draw: an expert's data are then fixed."""
         with torch.no_grad():
-            parts = [self.vae.encode(p).latent_dist.mean for p in images.to(self.vae.dtype).split(VAE_ROWS)]
+            rows = _rows(images.device, images.shape[-2] * images.shape[-1])
+            parts = [self.vae.encode(p).latent_dist.mean for p in images.to(self.vae.dtype).split(rows)]
             return torch.cat(parts) * self.vae.config.scaling_factor
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Pictures in [-1, 1]."""
         with torch.no_grad():
             scaled = latents.to(self.vae.dtype) / self.vae.config.scaling_factor
-            return torch.cat([self.vae.decode(p).sample for p in scaled.split(VAE_ROWS)]).float().clamp(-1, 1)
+            rows = _rows(latents.device, latents.shape[-2] * latents.shape[-1] * self.factor**2)
+            return torch.cat([self.vae.decode(p).sample for p in scaled.split(rows)]).float().clamp(-1, 1)
+
+
+def _rows(device: torch.device, pixels: int) -> int:
+    # A CPU's cache holds the maps of a few small pictures; a GPU is idle with few.
+    return VAE_ROWS if device.type == "cpu" else max(1, VAE_ROWS * 512**2 // pixels)
 
 
 def pixel_patch(in_channels: int) -> int:

@@ -28,18 +28,20 @@ from transformers import (
 from suti.compute import to_device
 from suti.io.atomic import atomic_path
 from suti.seeds import generator, stable_hash
-from suti.small_models.clip import clip_pool
+from suti.small_models.companions import Companions, Tensors, to_float
 from suti.small_models.dino import image_processor
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.records import store_half, write_provenance
-from suti.small_models.views import Pools, augment, draw_views, page_like, pick_subjects, to_tensor
+from suti.small_models.pool import Pool
+from suti.small_models.records import evaluate, store_half
+from suti.small_models.views import augment, draw_views, page_like
 from suti.small_models.vocabulary import build_tokenizer
 from suti.world.language import PromptTruth, parse, phrase
+from suti.world.render import worn_colours
 from suti.world.scenes import Scene
 from suti.world.subjects import Subject, colour_name
+from suti.world.vocabulary import SKETCH
 
-BATCH: Final = 64
-STEPS_PER_POOL: Final = 32
+SUBJECTS_PER_BATCH: Final = 32
 MAX_LENGTH: Final = 32
 WIDTH: Final = 192
 
@@ -49,7 +51,7 @@ def new_captioner(seed: int, tokenizer: PreTrainedTokenizerBase) -> VisionEncode
     torch.manual_seed(stable_hash(seed, "captioner", "init", bits=56))
     encoder = SegformerConfig(
         num_encoder_blocks=3, depths=[2, 2, 2], hidden_sizes=[48, 96, WIDTH], num_attention_heads=[1, 2, 4],
-        patch_sizes=[5, 3, 3], strides=[2, 2, 2], sr_ratios=[4, 2, 1], mlp_ratios=[2, 2, 3],
+        patch_sizes=[7, 3, 3], strides=[4, 2, 2], sr_ratios=[4, 2, 1], mlp_ratios=[2, 2, 3],
         drop_path_rate=0.0, reshape_last_stage=False,
     )  # fmt: skip
     encoder.hidden_size = WIDTH  # what VisionEncoderDecoder asks an encoder for
@@ -73,46 +75,67 @@ def new_captioner(seed: int, tokenizer: PreTrainedTokenizerBase) -> VisionEncode
 
 
 def image_caption(subject: Subject, scene: Scene) -> str:
-    """The caption to learn: class with its colour as seen, what it wears, where it is, the style."""
+    """The caption to learn: class with its colour where that is seen, what it wears, where it is, the style."""
+    colour = None if scene.style == SKETCH else colour_name(worn_colours(subject, scene.recolour)[0])
     return phrase(
         subject.class_name,
-        background=scene.background,
+        background=scene.place,
         accessory=scene.accessory,
         style=scene.style,
-        recolour=scene.recolour or colour_name(subject.primary),
+        recolour=colour,
         effect=scene.effect,
     )
 
 
-def train_captioner(
-    settings: LoopSettings, folder: str | Path, checkpoint: Path | None = None, log: Path | None = None
-) -> None:
-    """Train the captioner and write its folder (``AutoProcessor``, ``AutoModelForImageTextToText``)."""
-    tokenizer = build_tokenizer(MAX_LENGTH)
-    model = new_captioner(settings.seed, tokenizer)
-    pools = Pools(lambda number: clip_pool(settings.seed + 1, number), STEPS_PER_POOL)
+class Labels:
+    """Reads a block for the captioner: pictures, every other subject's as a page has them, and what to say of them."""
 
-    def loss(step: int) -> dict[str, torch.Tensor]:
-        pool = pools.at(step)
-        rng = generator(settings.seed, "captioner", "batch", step)
-        rows = pick_subjects(rng, pool.classes, BATCH, hard=0.0)
-        view = rng.integers(0, pool.images.shape[1], BATCH)
-        x = augment(to_tensor(pool.images[rows, view]), rng, shift=1, jitter=0.06)
-        texts = [image_caption(pool.subjects[i], pool.scenes[i][j]) for i, j in zip(rows, view, strict=True)]
-        tokens = tokenizer(texts, padding=True, truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
-        tokens = tokens.to(settings.device)
+    def __init__(self, seed: int, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.seed, self.tokenizer = seed, tokenizer
+
+    def __call__(self, pool: Pool, number: int) -> Tensors:
+        """``images``: uint8 ``(N, 64, 64, 3)``; ``labels``: int64 ``(N, MAX_LENGTH - 1)``, -100 after the end."""
+        texts = [image_caption(subject, scene) for subject, scene in zip(*pool.truth(number), strict=True)]
+        tokens = self.tokenizer(
+            texts, padding="max_length", truncation=True, max_length=MAX_LENGTH, return_tensors="pt"
+        )
+        images = np.array(pool.block(number)[0])
+        pages = np.arange(len(images)) // 2 % 2 == 1
+        images[pages] = page_like(images[pages], generator(self.seed, "captioner", "jpeg", number))
         # The model itself puts <bos> before the labels when it makes the decoder's input of them.
         labels = tokens.input_ids.masked_fill(tokens.attention_mask == 0, -100)[:, 1:]
-        out = model(pixel_values=x.to(settings.device), labels=labels)
-        return {"loss": out.loss}
+        return {"images": torch.from_numpy(images), "labels": labels}
 
-    seconds = train(model, loss, settings, checkpoint, log)
+
+def train_captioner(
+    settings: LoopSettings,
+    folder: str | Path,
+    checkpoint: Path | None = None,
+    log: Path | None = None,
+    pool: Path | None = None,
+) -> None:
+    """Train the captioner and write its folder (``AutoProcessor``, ``AutoModelForImageTextToText``).
+
+    ``pool``: folder of rendered pictures that trainers share. None: the pictures are rendered here.
+    """
+    tokenizer = build_tokenizer(MAX_LENGTH)
+    model = new_captioner(settings.seed, tokenizer)
+    pictures = Companions(settings, pool, Labels(settings.seed, tokenizer), 2 * SUBJECTS_PER_BATCH)
+
+    def draw(step: int) -> Tensors:
+        return pictures.draw_subjects("captioner", settings.seed, step, SUBJECTS_PER_BATCH, hard=0.0)
+
+    def loss(batch: Tensors) -> dict[str, torch.Tensor]:
+        x = augment(to_float(batch["images"]), shift=2, jitter=0.06)
+        return {"loss": model(pixel_values=x, labels=batch["labels"], use_cache=False).loss.float()}
+
+    spent = train(model, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
         to_device(model, "cpu").save_pretrained(part)
         TrOCRProcessor(image_processor(), tokenizer).save_pretrained(part)
         store_half(part)
-        extra = {"batch_size": BATCH}
-        write_provenance(part, settings, seconds, evaluate_captioner(part, settings.seed), extra)
+    extra = {"batch_size": 2 * SUBJECTS_PER_BATCH}
+    evaluate(folder, settings, spent, evaluate_captioner, extra)
 
 
 @torch.no_grad()

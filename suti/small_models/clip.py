@@ -20,29 +20,21 @@ from transformers import PreTrainedTokenizerBase
 
 from suti.io.atomic import atomic_path, write_json
 from suti.seeds import generator, stable_hash
+from suti.small_models.companions import Companions, Tensors, to_float
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.records import store_half, write_provenance
-from suti.small_models.views import (
-    Pools,
-    Views,
-    augment,
-    draw_views,
-    page_like,
-    pick_subjects,
-    retrieval,
-    supervised_contrastive,
-    to_tensor,
-)
+from suti.small_models.pool import Pool
+from suti.small_models.records import evaluate, store_half
+from suti.small_models.streams import IMAGE_SIZE
+from suti.small_models.views import augment, draw_views, page_like, retrieval, supervised_contrastive
 from suti.small_models.vocabulary import build_tokenizer, vocabulary_words
 from suti.world.language import caption, describe, scene_phrase
 from suti.world.scenes import Scene
 from suti.world.subjects import Subject
+from suti.world.vocabulary import SKETCH
 
 CONTEXT_LENGTH: Final = 28
 SUBJECTS_PER_BATCH: Final = 64
-VIEWS: Final = 2
-POOL_SUBJECTS: Final = 512
-STEPS_PER_POOL: Final = 20
+CAPTIONS: Final = 4  # of each picture, of which a step takes one
 IDENTITY_WEIGHT: Final = 0.5
 PREPROCESS: Final[dict[str, Any]] = {
     "mean": [0.5, 0.5, 0.5],
@@ -53,11 +45,11 @@ PREPROCESS: Final[dict[str, Any]] = {
 
 
 def model_config(vocab_size: int) -> dict[str, Any]:
-    """open_clip's ``model_cfg``: image tower of 1.9M parameters, text tower of .8M."""
+    """open_clip's ``model_cfg``: image tower of 1.9M parameters on 16 x 16 cells, text tower of .8M."""
     return {
         "embed_dim": 128,
         "vision_cfg": {
-            "image_size": 32,
+            "image_size": IMAGE_SIZE,
             "timm_model_name": "convnext_zepto_rms",
             "timm_model_pretrained": False,
             "timm_pool": "avg",
@@ -95,7 +87,7 @@ def identity_caption(subject: Subject, scene: Scene) -> str:
 
 def training_caption(subject: Subject, scene: Scene, rng: np.random.Generator, noise: list[str]) -> str:
     """A true caption: plain, as prompts are, or with the subject's look; now and then a stray word."""
-    if scene.recolour is None and rng.uniform() < 0.3:
+    if scene.recolour is None and scene.style != SKETCH and rng.uniform() < 0.3:
         text = identity_caption(subject, scene)
     else:
         text = caption(subject, scene, rng)
@@ -106,56 +98,77 @@ def training_caption(subject: Subject, scene: Scene, rng: np.random.Generator, n
     return text
 
 
-def clip_pool(seed: int, number: int) -> Views:
-    """512 subjects, two views each; every other pool is 64 px pictures after JPEG, as pages have them."""
-    if number % 2:
-        return draw_views("clip", seed, number, subjects=POOL_SUBJECTS, views=VIEWS)
-    views = draw_views("clip", seed, number, subjects=POOL_SUBJECTS, views=VIEWS, size=64)
-    flat, _, _ = views.flat()
-    small = page_like(flat, generator(seed, "clip", "jpeg", number))
-    return Views(small.reshape(POOL_SUBJECTS, VIEWS, 32, 32, 3), views.subjects, views.scenes)
+class TextTargets:
+    """Reads a block for CLIP: pictures, every other subject's as a page has them, and the tokens of their captions."""
+
+    def __init__(self, seed: int, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.seed, self.tokenizer, self.noise = seed, tokenizer, vocabulary_words()[4:]
+
+    def __call__(self, pool: Pool, number: int) -> Tensors:
+        """``images``: uint8 ``(N, 64, 64, 3)``; ``tokens``: int64 ``(N, CAPTIONS, CONTEXT_LENGTH)``."""
+        subjects, scenes = pool.truth(number)
+        rng = generator(self.seed, "clip", "captions", number)
+        texts = [
+            training_caption(subject, scene, rng, self.noise)
+            for subject, scene in zip(subjects, scenes, strict=True)
+            for _ in range(CAPTIONS)
+        ]
+        found = self.tokenizer(
+            texts, padding="max_length", truncation=True, max_length=CONTEXT_LENGTH, return_tensors="pt"
+        )
+        images = np.array(pool.block(number)[0])
+        pages = np.arange(len(images)) // 2 % 2 == 1
+        images[pages] = page_like(images[pages], generator(self.seed, "clip", "jpeg", number))
+        return {"images": torch.from_numpy(images), "tokens": found.input_ids.reshape(len(subjects), CAPTIONS, -1)}
 
 
-def symmetric_loss(image: torch.Tensor, text: torch.Tensor, texts: list[str], scale: torch.Tensor) -> torch.Tensor:
-    """CLIP's loss over a batch; a row with the same text as another counts as its match too."""
-    names = {name: index for index, name in enumerate(dict.fromkeys(texts))}
-    ids = torch.tensor([names[name] for name in texts], device=image.device)
-    same = (ids[:, None] == ids[None]).float()
+def symmetric_loss(image: torch.Tensor, text: torch.Tensor, tokens: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """CLIP's loss over a batch; a row with the same text as another counts as its match too.
+
+    image, text: ``(N, D)`` of length 1; tokens: ``(N, L)``, the texts themselves.
+    """
+    same = (tokens[:, None] == tokens[None]).all(-1).float()
     target = same / same.sum(1, keepdim=True)
-    logits = scale * image @ text.T
+    with torch.autocast(image.device.type, enabled=False):
+        logits = scale.float() * image.float() @ text.float().T
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def train_clip(
-    settings: LoopSettings, folder: str | Path, checkpoint: Path | None = None, log: Path | None = None
+    settings: LoopSettings,
+    folder: str | Path,
+    checkpoint: Path | None = None,
+    log: Path | None = None,
+    pool: Path | None = None,
 ) -> None:
-    """Train CLIP and write its folder (``open_clip.create_model_from_pretrained('local-dir:FOLDER')``)."""
+    """Train CLIP and write its folder (``open_clip.create_model_from_pretrained('local-dir:FOLDER')``).
+
+    ``pool``: folder of rendered pictures that trainers share. None: the pictures are rendered here.
+    """
     tokenizer = build_tokenizer(CONTEXT_LENGTH)
     model = new_clip(settings.seed, tokenizer)
-    pools = Pools(lambda number: clip_pool(settings.seed, number), STEPS_PER_POOL)
-    noise = vocabulary_words()[4:]
-    labels = torch.arange(SUBJECTS_PER_BATCH).repeat_interleave(VIEWS)
+    pictures = Companions(settings, pool, TextTargets(settings.seed, tokenizer), 2 * SUBJECTS_PER_BATCH)
+    labels = torch.arange(SUBJECTS_PER_BATCH, device=settings.device).repeat_interleave(2)
 
-    def loss(step: int) -> dict[str, torch.Tensor]:
-        pool = pools.at(step)
-        rng = generator(settings.seed, "clip", "batch", step)
-        rows = pick_subjects(rng, pool.classes, SUBJECTS_PER_BATCH, hard=0.4)
-        images = pool.images[rows].reshape(-1, 32, 32, 3)
-        texts = [training_caption(pool.subjects[i], scene, rng, noise) for i in rows for scene in pool.scenes[i]]
-        tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        pixels = augment(to_tensor(images), rng, shift=1, jitter=0.06)
-        z = model.encode_image(pixels.to(settings.device), normalize=True).float()
-        t = model.encode_text(tokens.to(settings.device), normalize=True).float()
-        matching = symmetric_loss(z, t, texts, model.logit_scale.exp().clamp(max=50))
-        identity = supervised_contrastive(z, labels.to(z.device), temperature=0.1)
-        total = matching + IDENTITY_WEIGHT * identity
-        return {"loss": total, "matching": matching.detach(), "identity": identity.detach()}
+    def draw(step: int) -> Tensors:
+        batch = pictures.draw_subjects("clip", settings.seed, step, SUBJECTS_PER_BATCH, hard=0.4)
+        which = torch.from_numpy(generator(settings.seed, "clip", "which", step).integers(0, CAPTIONS, len(labels)))
+        batch["tokens"] = batch["tokens"][torch.arange(len(labels)), which]
+        return batch
 
-    seconds = train(model, loss, settings, checkpoint, log)
+    def loss(batch: Tensors) -> dict[str, torch.Tensor]:
+        pixels = augment(to_float(batch["images"]), shift=2, jitter=0.06)
+        z = model.encode_image(pixels, normalize=True).float()
+        t = model.encode_text(batch["tokens"], normalize=True).float()
+        matching = symmetric_loss(z, t, batch["tokens"], model.logit_scale.exp().clamp(max=50))
+        identity = supervised_contrastive(z, labels, temperature=0.1)
+        return {"loss": matching + IDENTITY_WEIGHT * identity, "matching": matching, "identity": identity}
+
+    spent = train(model, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
         save_clip(model, tokenizer, part)
-        extra = {"subjects_per_batch": SUBJECTS_PER_BATCH, "views": VIEWS, "identity_weight": IDENTITY_WEIGHT}
-        write_provenance(part, settings, seconds, evaluate_clip(part, settings.seed), extra)
+    extra = {"subjects_per_batch": SUBJECTS_PER_BATCH, "views": 2, "identity_weight": IDENTITY_WEIGHT}
+    evaluate(folder, settings, spent, evaluate_clip, extra)
 
 
 def save_clip(model: CLIP, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:

@@ -1,105 +1,162 @@
 """Ways in which a generated picture fails to look real, applied to true renders at a known severity.
 
-They are what small diffusion models do: blur, noise, a checkerboard from up-sampling, two pictures in one,
-parts that melt or move, wrong contrast, colour blotches. The realism head learns ``1 - severity``.
+They are what small latent diffusion models do: blur, the smear of an autoencoder, grids of two or four pixels, noise of
+pixels and of latent cells, colours that bleed or run, two pictures in one, shapes that melt, parts in the wrong place,
+wrong contrast. The realism head learns ``1 - severity``.
+
+Random numbers come from torch's own generators on the pictures' device, so that a training step can be captured as a
+CUDA graph; seed them for a repeatable result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Corruption = Callable[[Tensor, Tensor, np.random.Generator], Tensor]
+Corruption = Callable[[Tensor, Tensor], Tensor]
+CELL = 4  # pixels a side of a latent cell
 
 
-def blur(x: Tensor, s: Tensor, rng: np.random.Generator) -> Tensor:
-    """Blend with a 5 x 5 binomial blur (applied twice at full severity)."""
-    line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    kernel = torch.outer(line, line).expand(3, 1, 5, 5).to(x)
-    once = F.conv2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), kernel, groups=3)
-    twice = F.conv2d(F.pad(once, (2, 2, 2, 2), mode="replicate"), kernel, groups=3)
-    return torch.where(s < 0.5, x + (once - x) * 2 * s, once + (twice - once) * (2 * s - 1))
+def _uniform(x: Tensor, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    return low + (high - low) * torch.rand(shape, device=x.device, dtype=x.dtype)
 
 
-def noise(x: Tensor, s: Tensor, rng: np.random.Generator) -> Tensor:
-    """White noise of standard deviation up to .4 (of [-1, 1]); for half of the pictures at 2-pixel grain."""
-    fine = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32)).to(x)
-    coarse = F.interpolate(F.avg_pool2d(fine, 2) * 2, scale_factor=2, mode="bilinear")
-    pick = torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < 0.5).to(x.device)
-    return x + torch.where(pick, fine, coarse) * 0.4 * s
+def _normal(x: Tensor, *shape: int) -> Tensor:
+    return torch.randn(shape, device=x.device, dtype=x.dtype)
 
 
-def checkerboard(x: Tensor, s: Tensor, rng: np.random.Generator) -> Tensor:
-    """A regular pattern of period 2 or 4, as strided layers and patches leave it."""
-    _, _, height, width = x.shape
-    y, z = np.mgrid[:height, :width]
-    patterns = np.stack([(y + z) % 2, y % 2, z % 2, (y // 2 + z // 2) % 2, ((y % 2) + (z % 2)) / 2]) * 2.0 - 1
-    chosen = torch.from_numpy(patterns[rng.integers(0, len(patterns), len(x))]).float().to(x)[:, None]
-    tint = torch.from_numpy(rng.uniform(0.4, 1.0, (len(x), 3, 1, 1))).float().to(x)
-    return x + chosen * tint * 0.3 * s
+def _resize(a: Tensor, x: Tensor, mode: str = "bicubic") -> Tensor:
+    return F.interpolate(a, size=x.shape[-2:], mode=mode)
 
 
-def ghost(x: Tensor, s: Tensor, rng: np.random.Generator) -> Tensor:
-    """Two pictures in one: blended everywhere by up to a half, or in one half of the picture wholly."""
-    other = x.roll(1 + int(rng.integers(max(1, len(x) - 1))), 0)
-    alpha = 0.5 * s.expand_as(x[:, :1]).clone()
-    width = x.shape[-1]
-    ramp = torch.linspace(-1, 1, width).to(x)
-    for row in np.flatnonzero(rng.uniform(size=len(x)) < 0.4):
-        side = torch.sigmoid((ramp - float(rng.uniform(-0.4, 0.4))) * 12)
-        side = side[None, :] if rng.uniform() < 0.5 else side[:, None]
-        alpha[row, 0] = side.expand(width, width) * s[row, 0, 0, 0]
-    return x + (other - x) * alpha
-
-
-def warp(x: Tensor, s: Tensor, rng: np.random.Generator) -> Tensor:
-    """Shapes that melt: a smooth random displacement of up to about 5 pixels."""
-    n, _, height, width = x.shape
-    coarse = torch.from_numpy(rng.standard_normal((n, 2, 5, 5), dtype=np.float32)).to(x)
-    field = F.interpolate(coarse, size=(height, width), mode="bicubic").permute(0, 2, 3, 1)
-    grid = F.affine_grid(torch.eye(2, 3).expand(n, 2, 3).to(x), list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid + 0.16 * s * field, padding_mode="border", align_corners=False)
-
-
-def misplace(x: Tensor, s: Tensor, rng: np.random.Generator) -> Tensor:
-    """Parts in the wrong place: square patches copied from elsewhere, more and larger with severity."""
-    x = x.clone()
-    size = x.shape[-1]
-    for row in range(len(x)):
-        severity = float(s[row])
-        side = int(3 + 7 * severity)
-        for _ in range(1 + int(3 * severity)):
-            a, b, c, d = rng.integers(0, size - side, 4)
-            x[row, :, a : a + side, b : b + side] = x[row, :, c : c + side, d : d + side].clone()
+def _binomial(x: Tensor) -> Tensor:
+    """A 5 x 5 binomial blur, of standard deviation 1 pixel."""
+    for axis in (-1, -2):
+        pad = (2, 2, 0, 0) if axis == -1 else (0, 0, 2, 2)
+        p = F.pad(x, pad, mode="replicate")
+        n = x.shape[axis]
+        parts = [p.narrow(axis, i, n) for i in range(5)]
+        x = (parts[0] + parts[4] + 4 * (parts[1] + parts[3]) + 6 * parts[2]) / 16
     return x
 
 
-def blotch(x: Tensor, s: Tensor, rng: np.random.Generator) -> Tensor:
-    """Colours that run: a smooth random tint, and the picture's own colours averaged over blocks."""
-    tint = torch.from_numpy(rng.standard_normal((len(x), 3, 4, 4), dtype=np.float32)).to(x)
-    tint = F.interpolate(tint, size=x.shape[-2:], mode="bicubic")
-    mean = x.mean(1, keepdim=True)
-    soft = F.interpolate(F.avg_pool2d(x - mean, 4), size=x.shape[-2:], mode="bilinear")
-    return x + s * (0.25 * tint + 0.8 * (mean + soft - x))
+def blur(x: Tensor, s: Tensor) -> Tensor:
+    """Blend with a blur of 1 pixel, and beyond half severity with one of 2 pixels."""
+    once = _binomial(x)
+    wide = _binomial(_binomial(_binomial(once)))
+    return torch.where(s < 0.5, x + (once - x) * 2 * s, once + (wide - once) * (2 * s - 1))
 
 
-def contrast(x: Tensor, s: Tensor, rng: np.random.Generator) -> Tensor:
+def smear(x: Tensor, s: Tensor) -> Tensor:
+    """What an autoencoder loses: details below its cells, in some regions more than in others."""
+    coarse = _resize(F.avg_pool2d(x, CELL), x)
+    soft = _resize(F.avg_pool2d(x, 2), x)
+    region = torch.sigmoid(3 * _resize(_normal(x, len(x), 1, 4, 4), x) + 6 * s - 1.5)
+    lost = torch.where(s < 0.5, soft + (coarse - soft) * s, coarse)
+    return x + (lost - x) * region * (0.3 + 0.7 * s) * (2 * s).clamp(max=1)
+
+
+def noise(x: Tensor, s: Tensor) -> Tensor:
+    """White noise of standard deviation up to .4 (of [-1, 1]); for half of the pictures at 2-pixel grain."""
+    fine = _normal(x, *x.shape)
+    coarse = _resize(F.avg_pool2d(fine, 2) * 2, x, "bilinear")
+    return x + torch.where(_uniform(x, len(x), 1, 1, 1) < 0.5, fine, coarse) * 0.4 * s
+
+
+def mottle(x: Tensor, s: Tensor) -> Tensor:
+    """Noise of latent cells: spots of four pixels, in lightness or in colour."""
+    spots = _resize(_normal(x, len(x), 3, x.shape[-2] // CELL, x.shape[-1] // CELL), x)
+    grey = spots.mean(1, keepdim=True) * 1.7
+    return x + torch.where(_uniform(x, len(x), 1, 1, 1) < 0.5, spots, grey.expand_as(spots)) * 0.45 * s
+
+
+def grid(x: Tensor, s: Tensor) -> Tensor:
+    """A regular pattern of period 2 or 4, as patches and strided layers leave it, in some regions."""
+    _, _, height, width = x.shape
+    v = torch.arange(height, device=x.device)[:, None].expand(height, width)
+    u = torch.arange(width, device=x.device)[None, :].expand(height, width)
+    kinds = torch.stack([(v + u) % 2, v % 2, u % 2, (v // 2 + u // 2) % 2, (v % 4 == 0) | (u % 4 == 0)]).to(x) * 2 - 1
+    # Not F.one_hot: it reads its input on the CPU, which a CUDA graph cannot.
+    weights = ((_uniform(x, len(x), 1) * 5).long().clamp(max=4) == torch.arange(5, device=x.device)).to(x)
+    pattern = torch.einsum("nk,khw->nhw", weights, kinds)[:, None]
+    region = torch.sigmoid(3 * _resize(_normal(x, len(x), 1, 4, 4), x) + 4 * s)
+    return x + pattern * _uniform(x, len(x), 3, 1, 1, low=0.4) * region * 0.32 * s
+
+
+def ghost(x: Tensor, s: Tensor) -> Tensor:
+    """Two pictures in one: blended everywhere by up to a half, or wholly in one part of the picture."""
+    n, _, height, width = x.shape
+    other = x.roll(1, 0)
+    angle = _uniform(x, n, 1, 1, 1, high=6.2832)
+    v = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)[None, None, :, None]
+    u = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)[None, None, None, :]
+    side = torch.sigmoid(12 * (u * angle.cos() + v * angle.sin() - _uniform(x, n, 1, 1, 1, low=-0.4, high=0.4)))
+    alpha = torch.where(_uniform(x, n, 1, 1, 1) < 0.4, side, torch.full_like(side, 0.5))
+    return x + (other - x) * alpha * s
+
+
+def _sample(x: Tensor, shift: Tensor) -> Tensor:
+    """x at positions moved by ``shift`` ``(N, H, W, 2)``, in half widths of the picture."""
+    eye = torch.eye(2, 3, device=x.device, dtype=x.dtype).expand(len(x), 2, 3)
+    at = F.affine_grid(eye, list(x.shape), align_corners=False)
+    return F.grid_sample(x, at + shift, padding_mode="border", align_corners=False)
+
+
+def warp(x: Tensor, s: Tensor) -> Tensor:
+    """Shapes that melt: a smooth random displacement of up to about a tenth of the picture."""
+    cells = 5 if x.shape[-1] < 48 else 7
+    field = _resize(_normal(x, len(x), 2, cells, cells), x).permute(0, 2, 3, 1)
+    return _sample(x, 0.13 * s * field)
+
+
+def misplace(x: Tensor, s: Tensor) -> Tensor:
+    """Parts in the wrong place: up to four squares that show another part of the picture, larger with severity."""
+    n, _, height, width = x.shape
+    v = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)[None, None, :, None]
+    u = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)[None, None, None, :]
+    for square in range(4):
+        centre = _uniform(x, n, 2, 1, 1, low=-0.75, high=0.75)
+        shift = _uniform(x, n, 1, 1, 2, low=-0.6, high=0.6).expand(n, height, width, 2)
+        half = (0.09 + 0.20 * s) * (s * 4 > square)
+        inside = torch.maximum((u - centre[:, :1]).abs(), (v - centre[:, 1:]).abs()) < half
+        x = torch.where(inside, _sample(x, shift), x)
+    return x
+
+
+def bleed(x: Tensor, s: Tensor) -> Tensor:
+    """Colours that run over their edges: chroma blurred and moved, lightness kept."""
+    light = x.mean(1, keepdim=True)
+    chroma = _resize(F.avg_pool2d(x - light, CELL), x, "bilinear")
+    shift = _uniform(x, len(x), 1, 1, 2, low=-0.16, high=0.16) * s
+    return x + (2 * s).clamp(max=1) * (light + _sample(chroma, shift.expand(*chroma[:, 0].shape, 2)) - x)
+
+
+def blotch(x: Tensor, s: Tensor) -> Tensor:
+    """Murky colours: a smooth random tint, and chroma averaged over large blocks."""
+    tint = _resize(_normal(x, len(x), 3, 4, 4), x)
+    light = x.mean(1, keepdim=True)
+    soft = _resize(F.avg_pool2d(x - light, 2 * CELL), x, "bilinear")
+    return x + s * (0.25 * tint + 0.8 * (light + soft - x))
+
+
+def contrast(x: Tensor, s: Tensor) -> Tensor:
     """Over-guided (saturated and clipped) or washed-out pictures."""
-    up = torch.from_numpy(rng.uniform(size=(len(x), 1, 1, 1)) < 0.5).to(x.device)
-    gain = torch.where(up, 1 + 1.6 * s, 1 - 0.65 * s)
-    offset = torch.from_numpy(rng.uniform(-0.25, 0.25, (len(x), 1, 1, 1))).float().to(x)
-    return x * gain + offset * s
+    gain = torch.where(_uniform(x, len(x), 1, 1, 1) < 0.5, 1 + 1.6 * s, 1 - 0.65 * s)
+    return x * gain + _uniform(x, len(x), 1, 1, 1, low=-0.25, high=0.25) * s
 
 
-CORRUPTIONS: tuple[Corruption, ...] = (blur, noise, checkerboard, ghost, warp, misplace, blotch, contrast)
+CORRUPTIONS: tuple[Corruption, ...] = (
+    blur, smear, noise, mottle, grid, ghost, warp, misplace, bleed, blotch, contrast,
+)  # fmt: skip
 
 
-def corrupt(x: Tensor, rng: np.random.Generator, lowest: float = 0.05) -> tuple[Tensor, Tensor]:
+def corrupt(x: Tensor, lowest: float = 0.05) -> tuple[Tensor, Tensor]:
     """Corrupt every picture in one way, a third of them in two.
+
+    Picture i is corrupted in way i modulo their number, so shuffle the pictures.
 
     Args:
         x: ``(N, 3, H, W)`` in [-1, 1].
@@ -108,15 +165,18 @@ def corrupt(x: Tensor, rng: np.random.Generator, lowest: float = 0.05) -> tuple[
     Returns:
         The pictures, clipped to [-1, 1], and the severities ``(N,)`` (of the worse of two corruptions).
     """
-    n = len(x)
-    severity = torch.from_numpy(rng.uniform(lowest, 1.0, n)).float().to(x)
-    first = rng.integers(0, len(CORRUPTIONS), n)
-    second = np.where(rng.uniform(size=n) < 1 / 3, rng.integers(0, len(CORRUPTIONS), n), -1)
-    for kinds, share in ((first, 1.0), (second, 0.6)):
-        result = x.clone()
-        for index, corruption in enumerate(CORRUPTIONS):
-            rows = np.flatnonzero(kinds == index)
-            if len(rows):
-                result[rows] = corruption(x[rows], severity[rows][:, None, None, None] * share, rng).clamp(-1, 1)
-        x = result
-    return x, severity
+    severity = _uniform(x, len(x), low=lowest)
+    result = x.clone()
+    _in_turn(result, severity[:, None, None, None])
+    second = result[::3].clone()
+    _in_turn(second, 0.6 * severity[::3, None, None, None], first=4)
+    result[::3] = second
+    return result, severity
+
+
+def _in_turn(x: Tensor, s: Tensor, first: int = 0) -> None:
+    """Corrupt picture i of ``x`` in place in way ``first + i``."""
+    ways = len(CORRUPTIONS)
+    for index in range(min(ways, len(x))):
+        corruption = CORRUPTIONS[(first + index) % ways]
+        x[index::ways] = corruption(x[index::ways], s[index::ways]).clamp(-1, 1)

@@ -18,69 +18,64 @@ from transformers import DINOv3ConvNextConfig, DINOv3ConvNextModel, ViTImageProc
 
 from suti.compute import to_device
 from suti.io.atomic import atomic_path
-from suti.seeds import generator, stable_hash
+from suti.seeds import stable_hash
+from suti.small_models.companions import Companions, Tensors, to_float
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.records import store_half, write_provenance
-from suti.small_models.views import (
-    Pools,
-    augment,
-    draw_views,
-    pick_subjects,
-    retrieval,
-    supervised_contrastive,
-    to_tensor,
-)
+from suti.small_models.records import evaluate, store_half
+from suti.small_models.streams import IMAGE_SIZE
+from suti.small_models.views import augment, draw_views, retrieval, supervised_contrastive
 
 SUBJECTS_PER_BATCH: Final = 64
-VIEWS: Final = 2
-POOL_SUBJECTS: Final = 512
-STEPS_PER_POOL: Final = 20
 TEMPERATURE: Final = 0.1
 
 
 def new_dino(seed: int) -> DINOv3ConvNextModel:
-    """The untrained encoder, about 1.2M parameters; its first token is the pooled, normalised embedding."""
+    """The untrained encoder, about 1.1M parameters; its first token is the pooled, normalised embedding."""
     torch.manual_seed(stable_hash(seed, "dino", "init", bits=56))
     config = DINOv3ConvNextConfig(
-        image_size=32, hidden_sizes=[64, 96, 160, 192], depths=[2, 2, 2, 1], layer_scale_init_value=0.1
+        image_size=IMAGE_SIZE, hidden_sizes=[48, 96, 160, 192], depths=[1, 2, 3, 1], layer_scale_init_value=0.1
     )
     return DINOv3ConvNextModel(config)
 
 
 def image_processor() -> ViTImageProcessor:
-    """32 px, bicubic, to [-1, 1]: what every tiny transformers folder carries."""
+    """64 px, bicubic, to [-1, 1]: what every tiny transformers folder carries."""
     return ViTImageProcessor(
-        size={"height": 32, "width": 32}, resample=3, do_rescale=True, do_normalize=True,
+        size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}, resample=3, do_rescale=True, do_normalize=True,
         image_mean=[0.5] * 3, image_std=[0.5] * 3,
     )  # fmt: skip
 
 
 def train_dino(
-    settings: LoopSettings, folder: str | Path, checkpoint: Path | None = None, log: Path | None = None
+    settings: LoopSettings,
+    folder: str | Path,
+    checkpoint: Path | None = None,
+    log: Path | None = None,
+    pool: Path | None = None,
 ) -> None:
-    """Train the encoder and write its folder (``transformers:FOLDER``)."""
+    """Train the encoder and write its folder (``transformers:FOLDER``).
+
+    ``pool``: folder of rendered pictures that trainers share. None: the pictures are rendered here.
+    """
     model = new_dino(settings.seed)
-    pools = Pools(
-        lambda number: draw_views("dino", settings.seed, number, subjects=POOL_SUBJECTS, views=VIEWS),
-        STEPS_PER_POOL,
-    )
-    labels = torch.arange(SUBJECTS_PER_BATCH).repeat_interleave(VIEWS)
+    pictures = Companions(settings, pool, lambda pool, number: {}, 2 * SUBJECTS_PER_BATCH)
+    labels = torch.arange(SUBJECTS_PER_BATCH, device=settings.device).repeat_interleave(2)
 
-    def loss(step: int) -> dict[str, torch.Tensor]:
-        pool = pools.at(step)
-        rng = generator(settings.seed, "dino", "batch", step)
-        rows = pick_subjects(rng, pool.classes, SUBJECTS_PER_BATCH, hard=0.5)
-        x = augment(to_tensor(pool.images[rows].reshape(-1, 32, 32, 3)), rng, shift=3, jitter=0.15, noise=0.08)
-        z = model(pixel_values=x.to(settings.device)).last_hidden_state[:, 0]
-        return {"loss": supervised_contrastive(F.normalize(z.float(), dim=-1), labels.to(z.device), TEMPERATURE)}
+    def draw(step: int) -> Tensors:
+        return pictures.draw_subjects("dino", settings.seed, step, SUBJECTS_PER_BATCH, hard=0.5)
 
-    seconds = train(model, loss, settings, checkpoint, log)
+    def loss(batch: Tensors) -> dict[str, torch.Tensor]:
+        x = augment(to_float(batch["images"]), shift=4, jitter=0.15, noise=0.08)
+        z = model(pixel_values=x).last_hidden_state[:, 0]
+        return {"loss": supervised_contrastive(F.normalize(z.float(), dim=-1), labels, TEMPERATURE)}
+
+    spent = train(model, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
         to_device(model, "cpu").save_pretrained(part)
         image_processor().save_pretrained(part)
         store_half(part)
-        extra = {"subjects_per_batch": SUBJECTS_PER_BATCH, "views": VIEWS, "temperature": TEMPERATURE}
-        write_provenance(part, settings, seconds, evaluate_dino(part, settings.seed), extra)
+    extra = {"subjects_per_batch": SUBJECTS_PER_BATCH, "views": 2, "temperature": TEMPERATURE}
+    evaluate(folder, settings, spent, evaluate_dino, extra)
 
 
 def evaluate_dino(folder: str | Path, seed: int, subjects: int = 192) -> dict[str, Any]:

@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from suti.compute import to_device
 from suti.io.atomic import atomic_path
 from suti.seeds import generator, stable_hash
+from suti.small_models.companions import Companions, Tensors, to_float
 from suti.small_models.corruptions import corrupt
 from suti.small_models.loop import LoopSettings, train
+from suti.small_models.pool import Pool
 from suti.small_models.probe_network import (
     ATTRIBUTES,
     Probe,
@@ -23,36 +24,46 @@ from suti.small_models.probe_network import (
     stated_attributes,
     true_attributes,
 )
-from suti.small_models.records import store_half, write_provenance
+from suti.small_models.records import evaluate, store_half, write_provenance
 from suti.small_models.views import (
-    Pools,
-    Views,
     augment,
     balanced_threshold,
     draw_views,
-    pick_subjects,
     retrieval,
+    seeded,
     supervised_contrastive,
     to_tensor,
 )
 from suti.world.language import scene_phrase
-from suti.world.vocabulary import CLASSES, PHOTO
+from suti.world.scenes import Scene
+from suti.world.vocabulary import CLASSES, COLOURS, PHOTO, SKETCH
 
-SUBJECTS_PER_BATCH: Final = 64
-VIEWS: Final = 2
-POOL_SUBJECTS: Final = 512
-STEPS_PER_POOL: Final = 20
+SUBJECTS_PER_BATCH: Final = 64  # a multiple of 4
 TEMPERATURE: Final = 0.1
 IDENTITY_WEIGHT: Final = 0.5
 REALISM_WEIGHT: Final = 2.0
-# What a scene may lack is drawn more often than in the corpus, or the heads would learn to say "none".
-SCENES: Final[dict[str, Any]] = {"p_accessory": 0.6, "p_style": 0.3, "p_recolour": 0.2, "p_effect": 0.3}
-CORRUPTED: Final = 64  # pictures of a batch that are shown corrupted to the realism head
+UNKNOWN: Final = -100  # an attribute that a picture does not show
+DAMAGE: Final = 0.3  # severity from which people would see damage: where the realism cut stands
 
 
-def attribute_targets(rows: list[dict[str, str]]) -> dict[str, Tensor]:
-    """Index of the true value, attribute -> int64 ``(N,)``."""
-    return {name: torch.tensor([values.index(row[name]) for row in rows]) for name, values in ATTRIBUTES.items()}
+def attribute_targets(rows: list[dict[str, str]]) -> Tensor:
+    """Index of the true value of each of ATTRIBUTES, int64 ``(N, attributes)``; UNKNOWN where a row has none."""
+    index = {name: {value: i for i, value in enumerate(values)} for name, values in ATTRIBUTES.items()}
+    return torch.tensor([[index[name][row[name]] if name in row else UNKNOWN for name in ATTRIBUTES] for row in rows])
+
+
+def look(scene: Scene) -> int:
+    """Pictures of a subject show the same identity if they agree in this number: recolouring, or a sketch."""
+    if scene.style == SKETCH:
+        return len(COLOURS) + 1
+    return 0 if scene.recolour is None else 1 + list(COLOURS).index(scene.recolour)
+
+
+def read_truth(pool: Pool, number: int) -> Tensors:
+    """What the probe learns of a block's pictures: attributes and looks."""
+    subjects, scenes = pool.truth(number)
+    rows = [true_attributes(subject, scene) for subject, scene in zip(subjects, scenes, strict=True)]
+    return {"targets": attribute_targets(rows), "looks": torch.tensor([look(scene) for scene in scenes])}
 
 
 def train_probe(
@@ -62,103 +73,90 @@ def train_probe(
     log: Path | None = None,
     fakes: np.ndarray | None = None,
     initial: str | Path | None = None,
+    pool: Path | None = None,
 ) -> None:
     """Train the probe and write its folder.
 
-    ``fakes``: samples of a base model, uint8 ``(N, 32, 32, 3)``, as further examples of what is not real; a
-    sixth of the corrupted pictures is taken from them. None: corrupted renders only. ``initial``: folder of a
-    probe to go on from, on other renders. None: new weights.
+    ``fakes``: samples of a base model, uint8 ``(N, 64, 64, 3)``, as further examples of what is not real; ten a
+    batch. None: corrupted renders only. ``initial``: folder of a probe to go on from. None: new weights. ``pool``:
+    folder of rendered pictures that trainers share. None: the pictures are rendered here.
     """
     torch.manual_seed(stable_hash(settings.seed, "probe", "init", bits=56))
     model = Probe() if initial is None else load_probe(initial).requires_grad_(True)
-    torch.nn.Module.to(model, memory_format=torch.channels_last)
-    pools = Pools(
-        lambda number: draw_views(
-            "probe",
-            settings.seed,
-            "new" if initial is None else "continued",
-            number,
-            subjects=POOL_SUBJECTS,
-            views=VIEWS,
-            **SCENES,
-        ),
-        STEPS_PER_POOL,
-    )
-    labels = torch.arange(SUBJECTS_PER_BATCH).repeat_interleave(VIEWS)
-    device = settings.device
+    device = torch.device(settings.device)
+    model.to(device, memory_format=torch.channels_last)
+    pictures = Companions(settings, pool, read_truth, 2 * SUBJECTS_PER_BATCH)
+    others = None if fakes is None else torch.from_numpy(np.ascontiguousarray(fakes)).to(device)
+    # A continued run draws other batches than the one it goes on from.
+    name = "probe" if initial is None else "probe continued"
+    half, labels = SUBJECTS_PER_BATCH, torch.arange(SUBJECTS_PER_BATCH, device=device).repeat_interleave(2)
 
-    def loss(step: int) -> dict[str, Tensor]:
-        pool: Views = pools.at(step)
-        rng = generator(settings.seed, "probe", "batch", step)
-        rows = pick_subjects(rng, pool.classes, SUBJECTS_PER_BATCH, hard=0.5)
-        clean = to_tensor(pool.images[rows].reshape(-1, 32, 32, 3))
-        truth = attribute_targets([true_attributes(pool.subjects[i], scene) for i in rows for scene in pool.scenes[i]])
-        # Realism is judged on pictures as they are: augmentation would itself look like corruption. The
-        # other heads also learn from the corrupted pictures, because generated ones are never clean.
-        chosen = rng.permutation(len(clean))
-        broken, severity = corrupt(clean[chosen[:CORRUPTED]], rng)
-        if fakes is not None:
-            count = max(1, CORRUPTED // 6)
-            false = to_tensor(fakes[rng.integers(0, len(fakes), count)])
-        x = clean.clone()
-        x[chosen[:CORRUPTED]] = broken
-        plain = chosen[CORRUPTED + (len(clean) - CORRUPTED) // 2 :]
-        x[plain] = augment(clean[plain], rng, shift=1, jitter=0.06, noise=0.0)
-        real = torch.ones(len(clean))
-        real[chosen[:CORRUPTED]] = 1 - severity
-        weight = torch.ones(len(clean))
-        weight[plain] = 0.0
-        if fakes is not None:
-            x = torch.cat([x, false])
-        out = model(x.to(device, memory_format=torch.channels_last))
-        n = len(clean)
-        identity = supervised_contrastive(out.identity[:n], labels.to(device), TEMPERATURE)
+    def draw(step: int) -> Tensors:
+        batch = pictures.draw_subjects(name, settings.seed, step, SUBJECTS_PER_BATCH, hard=0.4)
+        if others is not None:
+            rows = generator(settings.seed, name, "fakes", step).integers(0, len(others), 10)
+            batch["fakes"] = others[torch.from_numpy(rows).to(device)]
+        return batch
+
+    def loss(batch: Tensors) -> dict[str, Tensor]:
+        x = to_float(batch["images"])
+        n = len(x)
+        real, weight = torch.ones(n, device=device), torch.ones(n, device=device)
+        # Of the first half of the subjects one view is corrupted and the other shifted a little; of the third quarter
+        # both are corrupted, of the last neither is. The heads learn from all, because generated pictures are never
+        # clean; realism not from the shifted ones, because that would itself look like corruption.
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            broken, severity = corrupt(torch.cat([x[:half:2], x[half : half + half // 2]]))
+            few = half // 2
+            x, real[:half:2], real[half : half + few] = x.clone(), 1 - severity[:few], 1 - severity[few:]
+            x[:half:2], x[half : half + few] = broken[:few], broken[few:]
+            x[1:half:2] = augment(x[1:half:2], shift=2, jitter=0.06, noise=0.0)
+            weight[1:half:2] = 0.0
+        if "fakes" in batch:
+            x = torch.cat([x, to_float(batch["fakes"])])
+        out = model(x.contiguous(memory_format=torch.channels_last))
+        identity = supervised_contrastive(out.identity[:n], labels, TEMPERATURE, batch["looks"])
         # Severe corruption hides attributes: those pictures count less.
-        visible = real.to(device).clamp(min=0.1)
-        attributes = torch.zeros((), device=device)
-        for name, target in truth.items():
-            wrong = F.cross_entropy(out.logits[name][:n], target.to(device), reduction="none")
-            attributes = attributes + (wrong * visible).mean()
-        realism = F.binary_cross_entropy_with_logits(out.realism[:n], real.to(device), weight=weight.to(device))
-        if fakes is not None:
-            realism = realism + 0.3 * F.binary_cross_entropy_with_logits(
-                out.realism[n:], torch.zeros(len(false)).to(device)
-            )
-        total = IDENTITY_WEIGHT * identity + attributes / len(ATTRIBUTES) * 2 + REALISM_WEIGHT * realism
-        return {
-            "loss": total,
-            "identity": identity.detach(),
-            "attributes": attributes.detach() / len(ATTRIBUTES),
-            "realism": realism.detach(),
-        }
+        visible = real.clamp(min=0.1)
+        each = [
+            F.cross_entropy(out.logits[key][:n], target, ignore_index=UNKNOWN, reduction="none")
+            for key, target in zip(ATTRIBUTES, batch["targets"].T, strict=True)
+        ]
+        attributes = (torch.stack(each) * visible).mean()
+        realism = F.binary_cross_entropy_with_logits(out.realism[:n], real, weight=weight)
+        if "fakes" in batch:
+            false = out.realism[n:]
+            realism = realism + 0.3 * F.binary_cross_entropy_with_logits(false, torch.zeros_like(false))
+        total = IDENTITY_WEIGHT * identity + 2 * attributes + REALISM_WEIGHT * realism
+        return {"loss": total, "identity": identity, "attributes": attributes, "realism": realism}
 
-    seconds = train(model, loss, settings, checkpoint, log)
-    torch.nn.Module.to(to_device(model, "cpu"), memory_format=torch.contiguous_format)
-    thresholds = choose_thresholds(model, settings.seed)
-    model.register_to_config(thresholds=thresholds)
-    with atomic_path(folder) as part:
-        model.save_pretrained(part)
-        store_half(part)
-        held_out = evaluate_probe(load_probe(part), settings.seed)
-        write_provenance(
-            part,
-            settings,
-            seconds,
-            held_out,
-            {"base_samples": 0 if fakes is None else len(fakes), "continued": initial is not None},
-        )
+    spent = train(model, loss, settings, checkpoint, log, draw)
+
+    def save() -> None:
+        with atomic_path(folder) as part:
+            model.save_pretrained(part)
+            store_half(part)
+            write_provenance(part, settings, spent, {}, extra)
+
+    extra = {"base_samples": 0 if fakes is None else len(fakes), "continued": initial is not None}
+    model.to(memory_format=torch.contiguous_format)
+    save()  # before anything is judged: a killed process must leave its weights
+    model.register_to_config(thresholds=choose_thresholds(model, settings.seed))
+    model.to("cpu")
+    save()
+    evaluate(folder, settings, spent, lambda path, seed: evaluate_probe(load_probe(path), seed), extra)
 
 
-def choose_thresholds(probe: Probe, seed: int, subjects: int = 240) -> dict[str, float]:
+def choose_thresholds(probe: Probe, seed: int, subjects: int = 144) -> dict[str, float]:
     """Cuts of the binary columns, on renders of subjects that no other figure uses.
 
     subject: largest balanced accuracy between the subject's own pictures and another subject of the same
     class, both against four references. text: the whole prompt is confirmed, as a rater who says yes means
-    all of it. realism: largest balanced accuracy between renders and renders corrupted at .15 and above.
+    all of it. realism: largest balanced accuracy between renders and renders whose damage people would see.
     """
     own, other = subject_scores(probe, ("thresholds", "probe", seed), subjects)
     cut, _ = balanced_threshold(own, other)
-    clean, broken, _ = realism_scores(probe, ("thresholds", "probe", seed, "realism"), subjects * 2, lowest=0.15)
+    clean, broken, _ = realism_scores(probe, ("thresholds", "probe", seed, "realism"), subjects * 4, lowest=DAMAGE)
     realism, _ = balanced_threshold(clean, broken)
     return {"subject": round(cut, 4), "text": 0.999, "realism": round(realism, 4)}
 
@@ -186,7 +184,8 @@ def realism_scores(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Realism of true renders, of their corrupted copies, and the severities of the corruption."""
     images = draw_views(*key, subjects=count, views=1).flat()[0]
-    broken, severity = corrupt(to_tensor(images), generator(*key, "corrupt"), lowest=lowest)
+    with seeded(*key, "corrupt"):
+        broken, severity = corrupt(to_tensor(images), lowest=lowest)
     pixels = ((broken + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).numpy()
     return (
         probe.look(images).realism.sigmoid().numpy(),
@@ -195,7 +194,7 @@ def realism_scores(
     )
 
 
-def evaluate_probe(probe: Probe, seed: int, subjects: int = 256) -> dict[str, Any]:
+def evaluate_probe(probe: Probe, seed: int, subjects: int = 192) -> dict[str, Any]:
     """Held-out figures: attribute accuracies, identity retrieval, ceilings and floors of the three scores."""
     key = ("held out", "probe", seed)
     views = draw_views(*key, subjects=subjects, views=6)
@@ -203,12 +202,17 @@ def evaluate_probe(probe: Probe, seed: int, subjects: int = 256) -> dict[str, An
     seen = probe.look(images)
     found = probe.attributes(seen)
     truth = [true_attributes(person, scene) for person, scene in zip(people, scenes, strict=True)]
-    right = {name: np.array([row[name] for row in truth]) == found[name] for name in ATTRIBUTES}
+    shows = {name: np.array([name in row for row in truth]) for name in ATTRIBUTES}
+    right = {
+        name: np.array([row.get(name) for row in truth], object)[shows[name]] == found[name][shows[name]]
+        for name in ATTRIBUTES
+    }
+    sketched = np.array([scene.style == SKETCH for scene in scenes])
     shown = np.array([row["accessory"] != "none" for row in truth])
     changed = np.array([row["effect"] != "none" for row in truth])
     z = seen.identity.numpy().reshape(subjects, 6, -1)
     starts = range(0, subjects - 63, 64)
-    own, other = subject_scores(probe, (*key, "pairs"), 240)
+    own, other = subject_scores(probe, (*key, "pairs"), 144)
     same_class = draw_views(*key, "class", subjects=64, views=6, class_name="teapot")
     z_class = probe.look(same_class.flat()[0]).identity.numpy().reshape(64, 6, -1)
     clean, broken, severity = realism_scores(probe, (*key, "realism"), 512, lowest=0.05)
@@ -220,6 +224,7 @@ def evaluate_probe(probe: Probe, seed: int, subjects: int = 256) -> dict[str, An
     text_false = text_scores(found, strangers)
     return {
         "attributes": {name: round(float(hit.mean()), 4) for name, hit in right.items()},
+        "background_in_sketches": round(float(right["background"][sketched].mean()), 4) if sketched.any() else None,
         "accessory_when_worn": round(float(right["accessory"][shown].mean()), 4),
         "effect_when_there": round(float(right["effect"][changed].mean()), 4),
         "subject_top1_of_64": round(

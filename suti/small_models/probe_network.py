@@ -26,18 +26,34 @@ from suti.world.language import PromptTruth, parse
 from suti.world.render import worn_colours
 from suti.world.scenes import Scene
 from suti.world.subjects import Subject, colour_name
-from suti.world.vocabulary import ACCESSORIES, BACKGROUNDS, CLASSES, COLOURS, EFFECTS, PATTERNS, PHOTO, STYLES
+from suti.world.vocabulary import (
+    ACCESSORIES,
+    BACKGROUNDS,
+    CLASSES,
+    COLOURS,
+    DECALS,
+    EFFECTS,
+    PATTERNS,
+    PHOTO,
+    SKETCH,
+    STUDIO,
+    STYLES,
+)
 
 NOTHING = "none"
-# Attribute -> its values, in the order of the head's logits. `colour` is the primary colour as seen.
+PATCH = 2
+# Attribute -> its values, in the order of the head's logits. `colour` is the primary colour as seen. Prompts ask for
+# the first six; the others belong to the subject, and reading them makes the probe look at details.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "class_name": CLASSES,
-    "background": tuple(BACKGROUNDS),
+    "background": (*BACKGROUNDS, STUDIO),
     "accessory": (NOTHING, *ACCESSORIES),
     "style": (PHOTO, *STYLES),
     "colour": tuple(COLOURS),
     "effect": (NOTHING, *EFFECTS),
     "pattern": PATTERNS,
+    "second_colour": tuple(COLOURS),
+    "decal": DECALS,
 }
 
 
@@ -85,6 +101,8 @@ class ResidualBlock(nn.Module):
 class Probe(ModelMixin, ConfigMixin):
     """A small residual network with an identity embedding, one head an attribute, and a realism head.
 
+    It reads pictures in 2 x 2 patches. The heads see the last two maps, pooled: patterns and decals are small.
+
     ``config.thresholds`` holds the cuts of the binary columns (``{"subject": .., "text": .., "realism":
     ..}``).
     """
@@ -94,18 +112,18 @@ class Probe(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        channels: Sequence[int] = (32, 48, 96, 160),
+        channels: Sequence[int] = (32, 64, 128, 224),
         embed_dim: int = 128,
-        image_size: int = 32,
+        image_size: int = 64,
         attributes: dict[str, Sequence[str]] | None = None,
         thresholds: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.values = {name: tuple(values) for name, values in (attributes or ATTRIBUTES).items()}
-        self.stem = nn.Conv2d(3, channels[0], 3, 1, 1)
+        self.stem = nn.Conv2d(3 * PATCH**2, channels[0], 3, 1, 1)
         pairs = pairwise(channels)
         self.blocks = nn.Sequential(*(ResidualBlock(a, b, 2) for a, b in pairs))
-        features = 2 * channels[-1]
+        features = 2 * (channels[-1] + channels[-2])
         self.identity = nn.Linear(features, embed_dim)
         self.heads = nn.ModuleDict({name: nn.Linear(features, len(values)) for name, values in self.values.items()})
         # Corruptions are seen in fine texture, so realism also looks at the first, finest block.
@@ -118,9 +136,10 @@ class Probe(ModelMixin, ConfigMixin):
         return dict(self.config["thresholds"] or {"subject": 0.5, "text": 0.99, "realism": 0.5})
 
     def forward(self, x: Tensor) -> ProbeOutput:
-        """x: ``(N, 3, 32, 32)`` in [-1, 1]."""
-        stem = self.stem(x)
-        features = _pool(self.blocks(stem))
+        """x: ``(N, 3, S, S)`` in [-1, 1], S being ``config.image_size``."""
+        stem = self.stem(F.pixel_unshuffle(x, PATCH))
+        middle = self.blocks[:-1](stem)
+        features = torch.cat([_pool(self.blocks[-1](middle)), _pool(middle)], 1)
         fine = torch.cat([features, _pool(self.fine(F.silu(stem)))], 1)
         return ProbeOutput(
             identity=F.normalize(self.identity(features).float(), dim=-1),
@@ -159,7 +178,7 @@ class Probe(ModelMixin, ConfigMixin):
         """Judge picture i against prompt i and the pictures ``references[i]`` of its subject.
 
         Args:
-            images: N pictures, uint8 ``(H, W, 3)``; other sizes than 32 px are resized.
+            images: N pictures, uint8 ``(H, W, 3)``; other sizes than ``config.image_size`` are resized.
             prompts: N prompts of the world (``suti.world.language``).
             references: N lists of real pictures of the subject; a list may be shared by many rows.
 
@@ -197,29 +216,40 @@ def _pool(x: Tensor) -> Tensor:
 def _fit(image: np.ndarray, size: int) -> np.ndarray:
     if image.shape[:2] == (size, size):
         return image
-    # Box filter to halve 64 px exactly as a render at 32 px averages its pixels; bicubic for all else.
+    # Box filter to a whole fraction, as a render averages what its pixels cover; bicubic for all else.
     exact = image.shape[0] == image.shape[1] and image.shape[0] % size == 0
     method = Image.Resampling.BOX if exact else Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(image).resize((size, size), method))
 
 
 def true_attributes(subject: Subject, scene: Scene) -> dict[str, str]:
-    """What a render of ``subject`` in ``scene`` shows, by attribute."""
-    return {
+    """What a render of ``subject`` in ``scene`` shows, by attribute.
+
+    A pencil sketch shows no colours, and a clock no decal. The second colour of a recoloured subject is a shade of the
+    new one.
+    """
+    found = {
         "class_name": subject.class_name,
         "background": scene.background,
         "accessory": scene.accessory or NOTHING,
         "style": scene.style,
-        "colour": colour_name(worn_colours(subject, scene.recolour)[0]),
         "effect": scene.effect or NOTHING,
         "pattern": subject.pattern,
+        "decal": NOTHING if subject.class_name == "clock" else subject.decal,
     }
+    if scene.style != SKETCH:
+        worn = worn_colours(subject, scene.recolour)
+        found["colour"] = colour_name(worn[0])
+        changed = worn[1] != subject.secondary
+        found["second_colour"] = found["colour"] if changed else colour_name(subject.secondary)
+    return found
 
 
 def stated_attributes(prompt: str) -> dict[str, str]:
     """What a prompt asks for, by attribute; what it does not mention is absent.
 
-    A pattern word describes the subject, whom the subject score judges, and is no request; it is left out.
+    A pattern word describes the subject, whom the subject score judges, and is no request; it is left out. So is
+    the colour of a pencil sketch, which shows none.
 
     Raises:
         ValueError: the prompt is not of the world.
@@ -230,7 +260,7 @@ def stated_attributes(prompt: str) -> dict[str, str]:
         "background": truth.background,
         "accessory": truth.accessory,
         "style": truth.style,
-        "colour": truth.recolour,
+        "colour": None if truth.style == SKETCH else truth.recolour,
         "effect": truth.effect,
     }
     return {name: value for name, value in stated.items() if value is not None}

@@ -11,20 +11,17 @@ import torch
 from PIL import Image, ImageDraw
 
 from suti.config.schema import Compute
-from suti.models.base import load_base
 from suti.models.captioner import load_captioner
-from suti.models.pipeline import SuTIPipeline
 from suti.models.super_resolution import PixelSuperResolution
-from suti.seeds import generator, torch_generator
 from suti.small_models.captioner import evaluate_captioner
 from suti.small_models.clip import evaluate_clip
 from suti.small_models.corruptions import CORRUPTIONS
 from suti.small_models.dino import evaluate_dino
+from suti.small_models.judging import base_samples, held_out, probe_figures, relative_residue, shrink
 from suti.small_models.probe import evaluate_probe
-from suti.small_models.probe_network import Probe, load_probe, share_confirmed, stated_attributes
+from suti.small_models.probe_network import Probe, load_probe
 from suti.small_models.super_resolution import bicubic, evaluate_super_resolution, low_and_high
-from suti.small_models.views import draw_views, to_tensor
-from suti.world.language import scene_phrase
+from suti.small_models.views import draw_views, seeded, to_tensor
 
 
 def figures(models: Path, seed: int) -> dict[str, Any]:
@@ -53,44 +50,17 @@ def megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
 
 
-def base_samples(folder: Path, seed: int, count: int) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Pictures drawn by the base for ``count`` held-out prompts, the prompts, and true renders of them."""
-    views = draw_views("held out", "base", seed, subjects=count, views=1)
-    truth, people, scenes = views.flat()
-    prompts = [scene_phrase(person, scene) for person, scene in zip(people, scenes, strict=True)]
-    base = load_base(str(folder.resolve()))
-    pipe = SuTIPipeline.of(base)
-    images = []
-    for start in range(0, count, 32):
-        some = prompts[start : start + 32]
-        draws = [torch_generator("report", "base", seed, start + i) for i in range(len(some))]
-        images.append(np.asarray(pipe(some, generator=draws, output_type="np").images))
-    return np.concatenate(images), prompts, truth
-
-
 def evaluate_base(folder: Path, probe: Probe, seed: int, count: int = 96) -> dict[str, Any]:
-    """The base's own pictures before the probe: stated attributes that it sees, text score, realism."""
-    images, prompts, truth = base_samples(folder, seed, count)
-    result: dict[str, Any] = {}
-    for name, pictures in (("samples", images), ("true_renders", truth)):
-        seen = probe.look(pictures)
-        found = probe.attributes(seen)
-        hits: dict[str, list[bool]] = {}
-        text = []
-        for i, prompt in enumerate(prompts):
-            stated = stated_attributes(prompt)
-            text.append(share_confirmed(stated, {key: values[i] for key, values in found.items()}))
-            for key, value in stated.items():
-                hits.setdefault(key, []).append(bool(found[key][i] == value))
-        realism = seen.realism.sigmoid().numpy()
-        result[name] = {
-            "stated_and_seen": {key: round(float(np.mean(hit)), 4) for key, hit in hits.items()},
-            "text_score": round(float(np.mean(text)), 4),
-            "text_yes": round(float((np.array(text) > probe.thresholds["text"]).mean()), 4),
-            "realism_score": round(float(realism.mean()), 4),
-            "realism_yes": round(float((realism > probe.thresholds["realism"]).mean()), 4),
-        }
-    return result
+    """The base's own pictures and true renders before the probe, and their two-pixel residue."""
+    prompts, truth = held_out(seed, count)
+    images = base_samples(folder, prompts, seed)
+    real = shrink(truth, images.shape[1])
+    rows = {"samples": images, "true_renders": real}
+    return {
+        name: probe_figures(pictures, prompts, probe)
+        | {"two_pixel_residue": round(relative_residue(pictures, real), 4)}
+        for name, pictures in rows.items()
+    }
 
 
 def sheets(models: Path, seed: int, folder: Path, compute: Compute) -> list[Path]:
@@ -127,10 +97,10 @@ def tile(
 
 
 def upscaling_sheet(folder: Path, seed: int) -> Image.Image:
-    """Rows: 32 px, bicubic, the stage, the true 64 px render."""
-    low, high = low_and_high(("held out", "super_resolution", seed, "sheet"), 8)
+    """Rows: 64 px, bicubic, the stage, the true 256 px render."""
+    low, high = low_and_high(("held out", "super_resolution", seed, "sheet"), 5)
     stage = PixelSuperResolution.from_pretrained(folder)
-    return tile([list(low), list(bicubic(low)), list(stage.upscale(low)), list(high)], 128)
+    return tile([list(low), list(bicubic(low)), list(stage.upscale(low)), list(high)], 256)
 
 
 def caption_sheet(folder: Path, seed: int, compute: Compute) -> Image.Image:
@@ -154,10 +124,11 @@ def realism_sheet(folder: Path, seed: int) -> Image.Image:
         for severity in severities:
             s = torch.full((2, 1, 1, 1), severity)
             pair = clean[[index, (index + 1) % len(clean)]]  # a ghost needs a second picture
-            x = corruption(pair, s, generator(seed, "sheet", index))[0] if severity else clean[index]
+            with seeded(seed, "sheet", index):
+                x = corruption(pair, s)[0] if severity else clean[index]
             pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().permute(1, 2, 0).to(torch.uint8).numpy()
             pictures.append(pixels)
         scores = probe.look(pictures).realism.sigmoid().tolist()
         rows.append(pictures)
         words.append([f"{corruption.__name__[:7]} {v:.2f}: {p:.2f}" for v, p in zip(severities, scores, strict=True)])
-    return tile(rows, 96, words, label=14)
+    return tile(rows, 128, words, label=14)

@@ -1,8 +1,9 @@
-"""Trains the 32 to 64 px stage: a diffusion model of the detail that the low-resolution picture lacks."""
+"""Trains the 64 to 256 px stage: a diffusion model of the detail that the low-resolution picture lacks."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
-from suti.compute import to_device
 from suti.io.atomic import atomic_path, write_json
 from suti.models.super_resolution import (
     FACTOR,
@@ -21,25 +21,30 @@ from suti.models.super_resolution import (
     enlarge,
     unet_input,
 )
-from suti.seeds import generator, stable_hash, torch_generator
+from suti.seeds import stable_hash
+from suti.small_models.companions import Tensors, to_float
+from suti.small_models.corruptions import blur
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.records import store_half, write_provenance
-from suti.small_models.views import Pools, Views, draw_views, to_tensor
+from suti.small_models.pool import Pool
+from suti.small_models.records import evaluate, store_half
+from suti.small_models.store import Store
+from suti.small_models.streams import LARGE_SIZE, large_stream
+from suti.small_models.views import draw_views, to_tensor
 
 BATCH: Final = 16
-POOL: Final = 768
-STEPS_PER_POOL: Final = 48
+BLOCKS: Final = 110  # of the pool that are drawn from
+USES: Final = 8.0  # of a picture in a run by steps
 MAX_NOISE_LEVEL: Final = 0.25
 
 
 def new_stage(seed: int) -> tuple[UNet2DModel, DDIMScheduler]:
-    """The untrained UNet, about 2.5M parameters on a 32 x 32 grid of patches, and its schedule.
+    """The untrained UNet, about 2.5M parameters on a 64 x 64 grid of patches, and its schedule.
 
     Its last layer starts at 0, so the untrained stage enlarges as bicubic interpolation does.
     """
     torch.manual_seed(stable_hash(seed, "super_resolution", "init", bits=56))
     unet = UNet2DModel(
-        sample_size=64 // PATCH,
+        sample_size=LARGE_SIZE // PATCH,
         in_channels=3 * PATCH**2 + 3 * (PATCH // FACTOR) ** 2,
         out_channels=3 * PATCH**2,
         block_out_channels=(32, 64, 128),
@@ -59,50 +64,65 @@ def new_stage(seed: int) -> tuple[UNet2DModel, DDIMScheduler]:
     return unet, scheduler
 
 
-def sr_pool(seed: int, number: int) -> Views:
-    """Renders at 64 px."""
-    return draw_views("super_resolution", seed, number, subjects=POOL, views=1, size=64)
-
-
-def halve(x: torch.Tensor) -> torch.Tensor:
-    """64 px to 32 px by averaging 2 x 2 pixels: what the renderer's anti-aliasing does."""
-    return F.avg_pool2d(x, 2)
+def reduce(x: torch.Tensor) -> torch.Tensor:
+    """256 px to 64 px by averaging 4 x 4 pixels: what the renderer's anti-aliasing does."""
+    return F.avg_pool2d(x, FACTOR)
 
 
 def train_super_resolution(
-    settings: LoopSettings, folder: str | Path, checkpoint: Path | None = None, log: Path | None = None
+    settings: LoopSettings,
+    folder: str | Path,
+    checkpoint: Path | None = None,
+    log: Path | None = None,
+    pool: Path | None = None,
 ) -> None:
-    """Train the stage and write its folder (``PixelSuperResolution.from_pretrained``)."""
+    """Train the stage and write its folder (``PixelSuperResolution.from_pretrained``).
+
+    ``pool``: folder of rendered pictures that trainers share. None: the pictures are rendered here.
+    """
     unet, scheduler = new_stage(settings.seed)
-    pools = Pools(lambda number: sr_pool(settings.seed, number), STEPS_PER_POOL)
-    alphas = scheduler.alphas_cumprod.to(settings.device)
+    device = torch.device(settings.device)
+    unet.to(device, memory_format=torch.channels_last)
+    own = TemporaryDirectory() if pool is None else None
+    renders = Pool(own.name if own else pool, large_stream(settings.seed))
+    fresh = None if settings.seconds is not None and pool is not None else BATCH / USES
+    blocks = BLOCKS if fresh is None else min(BLOCKS, int(settings.steps * fresh) // renders.stream.block + 1)
 
-    def loss(step: int) -> dict[str, torch.Tensor]:
-        rng = generator(settings.seed, "super_resolution", "batch", step)
-        draw = torch_generator(settings.seed, "super_resolution", "noise", step)
-        rows = rng.integers(0, POOL, BATCH)
-        high = to_tensor(pools.at(step).images[rows, 0])
-        level = torch.rand(BATCH, generator=draw) * MAX_NOISE_LEVEL
-        low = augment_low(halve(high), torch.randn((BATCH, 3, 32, 32), generator=draw), level)
+    def read(pool: Pool, number: int) -> Tensors:
+        return {"images": torch.from_numpy(np.array(pool.block(number)[0]))}
+
+    pictures = Store(renders, blocks, read, device, fresh=fresh)
+    alphas = scheduler.alphas_cumprod.to(device)
+
+    def draw(step: int) -> Tensors:
+        return pictures.draw("super_resolution", settings.seed, step, BATCH)
+
+    def loss(batch: Tensors) -> dict[str, torch.Tensor]:
+        high = to_float(batch["images"])
+        # A base's pictures are a little soft and not free of noise; the stage learns to enlarge those sharply.
+        softness = 0.5 * torch.rand(len(high), 1, 1, 1, device=device) ** 2
+        low = blur(reduce(high), softness)
+        level = torch.rand(len(high), device=device) * MAX_NOISE_LEVEL
+        low = augment_low(low, torch.randn_like(low), level)
         residual = F.pixel_unshuffle((high - enlarge(low)) * RESIDUAL_SCALE, PATCH)
-        noise = torch.randn(residual.shape, generator=draw)
-        t = torch.randint(0, 1000, (BATCH,), generator=draw)
-        high, level, low, residual, noise, t = (v.to(settings.device) for v in (high, level, low, residual, noise, t))
+        t = torch.randint(0, 1000, (len(high),), device=device)
         a = alphas[t][:, None, None, None]
-        noisy = a.sqrt() * residual + (1 - a).sqrt() * noise
+        noisy = a.sqrt() * residual + (1 - a).sqrt() * torch.randn_like(residual)
         # The residual itself is predicted: an error of the network is then blur, where with v it would be noise.
-        predicted = unet(unet_input(noisy, low), t, class_labels=level * 1000).sample
-        return {"loss": F.mse_loss(predicted.float(), residual)}
+        # Absolute errors, because squared ones answer doubt about an edge's place with a soft edge.
+        given = unet_input(noisy, low).contiguous(memory_format=torch.channels_last)
+        predicted = unet(given, t, class_labels=level * 1000).sample
+        return {"loss": F.l1_loss(predicted.float(), residual)}
 
-    seconds = train(unet, loss, settings, checkpoint, log)
+    spent = train(unet, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
-        to_device(unet, "cpu").save_pretrained(part / "unet")
+        unet.to("cpu", memory_format=torch.contiguous_format).save_pretrained(part / "unet")
         scheduler.save_pretrained(part / "scheduler")
         index = {"_class_name": "PixelSuperResolution", "unet": ["diffusers", "UNet2DModel"]}
         write_json(part / "model_index.json", index | {"scheduler": ["diffusers", "DDIMScheduler"]})
         store_half(part)
-        extra = {"batch_size": BATCH, "max_noise_level": MAX_NOISE_LEVEL}
-        write_provenance(part, settings, seconds, evaluate_super_resolution(part, settings.seed), extra)
+    extra = {"batch_size": BATCH, "max_noise_level": MAX_NOISE_LEVEL}
+    evaluate(folder, settings, spent, evaluate_super_resolution, extra)
 
 
 def psnr(images: np.ndarray, truth: np.ndarray) -> float:
@@ -112,25 +132,35 @@ def psnr(images: np.ndarray, truth: np.ndarray) -> float:
 
 
 def low_and_high(key: tuple[Any, ...], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Held-out pairs, uint8 ``(N, 32, 32, 3)`` and ``(N, 64, 64, 3)``."""
-    high = draw_views(*key, subjects=count, views=1, size=64).flat()[0]
-    low = (halve(to_tensor(high)) + 1) * 127.5
+    """Held-out pairs, uint8 ``(N, 64, 64, 3)`` and ``(N, 256, 256, 3)``."""
+    high = draw_views(*key, subjects=count, views=1, size=LARGE_SIZE).flat()[0]
+    low = (reduce(to_tensor(high)) + 1) * 127.5
     return low.round().permute(0, 2, 3, 1).to(torch.uint8).numpy(), high
 
 
 def bicubic(images: np.ndarray) -> np.ndarray:
-    """uint8 ``(N, 32, 32, 3)`` to ``(N, 64, 64, 3)``."""
+    """uint8 ``(N, 64, 64, 3)`` to ``(N, 256, 256, 3)``."""
     big = (enlarge(to_tensor(images)).clamp(-1, 1) + 1) * 127.5
     return big.round().permute(0, 2, 3, 1).to(torch.uint8).numpy()
 
 
-def evaluate_super_resolution(folder: str | Path, seed: int, count: int = 128) -> dict[str, Any]:
-    """Held-out PSNR of the stage by noise level, against bicubic enlargement."""
+def evaluate_super_resolution(folder: str | Path, seed: int, count: int = 48) -> dict[str, Any]:
+    """Held-out PSNR of the stage by noise level, against bicubic enlargement, and the sharpness of its edges.
+
+    Sharpness: steepest steps between neighbouring pixels (99th percentile), as a share of the true render's.
+    """
     stage = PixelSuperResolution.from_pretrained(folder)
     low, high = low_and_high(("held out", "super_resolution", seed), count)
+    drawn = {level: stage.upscale(low, noise_level=level) for level in (0.0, 0.1, 0.2)}
     return {
         "psnr_bicubic": round(psnr(bicubic(low), high), 3),
-        "psnr": {
-            f"noise_{level}": round(psnr(stage.upscale(low, noise_level=level), high), 3) for level in (0.0, 0.1, 0.2)
-        },
+        "psnr": {f"noise_{level}": round(psnr(images, high), 3) for level, images in drawn.items()},
+        "sharpness_bicubic": round(sharpness(bicubic(low)) / sharpness(high), 3),
+        "sharpness": {f"noise_{level}": round(sharpness(x) / sharpness(high), 3) for level, x in drawn.items()},
     }
+
+
+def sharpness(images: np.ndarray) -> float:
+    """Mean over pictures of the 99th percentile of steps between horizontal neighbours, in grey levels."""
+    steps = np.abs(np.diff(images.astype(np.int16), axis=2)).max(-1)
+    return float(np.percentile(steps.reshape(len(images), -1), 99, axis=1).mean())

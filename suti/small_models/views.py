@@ -1,27 +1,22 @@
-"""Batches for the image models: several renders of each subject, from pools that are rendered now and then.
-
-Rendering and training share one core, so a pool of renders serves several steps. Pools and batches are keyed
-by (seed, name, number), so a resumed run sees what an undisturbed one would have seen.
-"""
+"""What the trainers of the image models share: renders by a key, augmentation, the contrastive loss, retrieval."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from suti.seeds import Key, generator
+from suti.seeds import Key, generator, stable_hash
 from suti.world.render import render
 from suti.world.scenes import Scene, sample_scene
 from suti.world.subjects import Subject, sample_subject
-
-Pool = TypeVar("Pool")
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class Views:
 
 
 def draw_views(
-    *key: Key, subjects: int, views: int, size: int = 32, class_name: str | None = None, **scene: Any
+    *key: Key, subjects: int, views: int, size: int = 64, class_name: str | None = None, **scene: Any
 ) -> Views:
     """Render ``views`` scenes of each of ``subjects`` new subjects, all keyed by ``key``.
 
@@ -65,22 +60,6 @@ def draw_views(
     return Views(images.reshape(subjects, views, size, size, 3), people, scenes)
 
 
-class Pools(Generic[Pool]):
-    """Renders pool ``step // steps_per_pool`` when a step asks for it; holds one."""
-
-    def __init__(self, make: Callable[[int], Pool], steps_per_pool: int) -> None:
-        self.make, self.steps_per_pool = make, steps_per_pool
-        self._number = -1
-        self._pool: Pool | None = None
-
-    def at(self, step: int) -> Pool:
-        """The pool of a step."""
-        number = step // self.steps_per_pool
-        if number != self._number or self._pool is None:
-            self._number, self._pool = number, self.make(number)
-        return self._pool
-
-
 def pick_subjects(rng: np.random.Generator, classes: np.ndarray, count: int, hard: float) -> np.ndarray:
     """``count`` rows, each once; with probability ``hard`` all are of a few classes (hard negatives)."""
     if rng.uniform() < hard:
@@ -92,7 +71,7 @@ def pick_subjects(rng: np.random.Generator, classes: np.ndarray, count: int, har
     return rng.choice(len(classes), min(count, len(classes)), replace=False)
 
 
-def page_like(images: np.ndarray, rng: np.random.Generator, size: int = 32) -> np.ndarray:
+def page_like(images: np.ndarray, rng: np.random.Generator, size: int = 64) -> np.ndarray:
     """As a page's picture reaches an encoder: JPEG of random quality, then reduced to ``size`` (bicubic)."""
     result = np.empty((len(images), size, size, 3), np.uint8)
     for index, image in enumerate(images):
@@ -108,34 +87,50 @@ def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def augment(x: Tensor, rng: np.random.Generator, shift: int = 2, jitter: float = 0.1, noise: float = 0.02) -> Tensor:
+@contextmanager
+def seeded(*key: Key) -> Iterator[None]:
+    """Torch's own generators, seeded by a key while the block runs and as they were after it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(stable_hash(*key, bits=56))
+        yield
+
+
+def augment(x: Tensor, shift: int = 2, jitter: float = 0.1, noise: float = 0.02) -> Tensor:
     """Light augmentation that keeps identity: shifts by ``shift`` pixels, brightness, contrast, faint noise.
 
-    x: ``(N, 3, H, W)`` in [-1, 1]. No mirroring and no change of hue: both belong to who a subject is.
+    x: ``(N, 3, H, W)`` in [-1, 1]. No mirroring and no change of hue: both belong to who a subject is. Random numbers
+    come from torch's own generator on the device of x.
     """
-    n, _, height, width = x.shape
+    n, channels, height, width = x.shape
     if shift:
         padded = torch.nn.functional.pad(x, (shift,) * 4, mode="replicate")
-        offsets = rng.integers(0, 2 * shift + 1, (n, 2))
-        x = torch.stack([p[:, i : i + height, j : j + width] for p, (i, j) in zip(padded, offsets, strict=True)])
-    gain = torch.from_numpy(rng.uniform(1 - jitter, 1 + jitter, (n, 1, 1, 1))).float()
-    offset = torch.from_numpy(rng.uniform(-jitter, jitter, (n, 1, 1, 1))).float()
-    level = torch.from_numpy(rng.uniform(0, noise, (n, 1, 1, 1))).float()
-    grain = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
-    return (x * gain.to(x) + offset.to(x) + level.to(x) * grain.to(x)).clamp(-1, 1)
+        offsets = torch.randint(0, 2 * shift + 1, (2, n, 1), device=x.device)
+        rows = (torch.arange(height, device=x.device) + offsets[0])[:, None, :, None]
+        columns = (torch.arange(width, device=x.device) + offsets[1])[:, None, None, :]
+        picture = torch.arange(n, device=x.device)[:, None, None, None]
+        x = padded[picture, torch.arange(channels, device=x.device)[None, :, None, None], rows, columns]
+    gain, offset, level = torch.rand(3, n, 1, 1, 1, device=x.device)
+    gain, offset = 1 + jitter * (2 * gain - 1), jitter * (2 * offset - 1)
+    return (x * gain + offset + noise * level * torch.randn_like(x)).clamp(-1, 1)
 
 
-def supervised_contrastive(z: Tensor, labels: Tensor, temperature: float) -> Tensor:
+def supervised_contrastive(z: Tensor, labels: Tensor, temperature: float, looks: Tensor | None = None) -> Tensor:
     """SupCon (Khosla et al., 2020, Eq. 2): positives are all other rows of the same label.
 
-    z: ``(N, D)`` of length 1; labels: ``(N,)``; every label occurs at least twice.
+    z: ``(N, D)`` of length 1; labels: ``(N,)``. looks: ``(N,)``; rows of one label but another look are neither
+    positives nor negatives. A row without positives does not count.
     """
-    logits = z.float() @ z.float().T / temperature
+    with torch.autocast(z.device.type, enabled=False):  # cosines of bfloat16 differ by steps of .004
+        logits = z.float() @ z.float().T / temperature
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    logits = logits.masked_fill(itself, -1e4)
-    positive = (labels[:, None] == labels[None]) & ~itself
+    same = labels[:, None] == labels[None]
+    alike = same if looks is None else same & (looks[:, None] == looks[None])
+    logits = logits.masked_fill(itself | (same & ~alike), -1e4)
+    positive = alike & ~itself
     log_probability = logits.log_softmax(dim=1)
-    return -(log_probability * positive).sum(1).div(positive.sum(1)).mean()
+    count = positive.sum(1)
+    mean = -(log_probability * positive).sum(1) / count.clamp(min=1)
+    return mean.sum() / (count > 0).sum().clamp(min=1)
 
 
 def retrieval(z: np.ndarray, gallery: np.ndarray) -> float:

@@ -1,4 +1,8 @@
-"""The ten accessories, drawn in the subject's own coordinates at its anchors."""
+"""The ten accessories, drawn in the subject's own coordinates at its anchors.
+
+What is worn must not hide who wears it: glasses have clear lenses, a shirt is open in front, an outfit is a hat and
+a strip at the body's foot below the decal.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,8 @@ from suti.world.shapes import (
 from suti.world.vocabulary import ACCESSORIES
 
 Layer = tuple[Array, tuple[float, float, float]]
+STRIP = (0.66, 1.22)  # an outfit's part of the body, in half heights below its centre
+BADGE = 0.92  # where its badge or buttons are
 
 RED, DARK_RED, WHITE, BLACK = (0.86, 0.10, 0.12), (0.55, 0.05, 0.08), (0.98, 0.98, 0.98), (0.10, 0.09, 0.12)
 GOLD, YELLOW, NAVY, PURPLE = (0.98, 0.78, 0.18), (1.0, 0.86, 0.12), (0.13, 0.20, 0.48), (0.45, 0.16, 0.68)
@@ -37,13 +43,13 @@ RAINBOW = (
 
 def _hat_size(a: Anchors, n: int) -> tuple[Array, Array, Array]:
     x, top, w = (np.broadcast_to(np.asarray(value, np.float32), (n, 1, 1)) for value in a.head)
-    return x, top + 0.05, np.clip(w, 0.28, 0.42)
+    return x, top + 0.05, np.clip(w, 0.24, 0.38)
 
 
-def _coat(u: Array, v: Array, a: Anchors, silhouette: Array, start: float = 0.1) -> Array:
-    """The silhouette from `start` (in half heights below the body's centre) to just below the body."""
+def _coat(u: Array, v: Array, a: Anchors, silhouette: Array, start: float = STRIP[0], end: float = STRIP[1]) -> Array:
+    """The silhouette from `start` to `end`, in half heights below the body's centre."""
     x, y, w, h = a.body
-    middle, half = y + h * (start + 1.12) / 2, h * (1.12 - start) / 2
+    middle, half = y + h * (start + end) / 2, h * (end - start) / 2
     return np.maximum(silhouette, box(u, v, x, middle, w * 1.25, half))
 
 
@@ -74,9 +80,9 @@ def rainbow_scarf(u: Array, v: Array, a: Anchors, d: Array) -> list[Layer]:
     layers: list[Layer] = []
     for i, colour in enumerate(RAINBOW):
         centre = x - w + (2 * i + 1) * w / 6
-        layers.append((box(u, v, centre, y, w / 6 + 0.005, 0.11), colour))
+        layers.append((box(u, v, centre, y, w / 6 + 0.005, 0.085), colour))
     for i, colour in enumerate(RAINBOW):
-        layers.append((box(u, v, x + w * 0.5, y + 0.10 + 0.075 * i, 0.12, 0.0385), colour))
+        layers.append((box(u, v, x + w * 0.98, y + 0.07 + 0.07 * i, 0.09, 0.036), colour))
     return layers
 
 
@@ -88,7 +94,7 @@ def top_hat(u: Array, v: Array, a: Anchors, d: Array) -> list[Layer]:
         (box(u, v, x, y - 0.22, w * 0.78, 0.22, 0.02), BLACK),
         (box(u, v, x, y - 0.10, w * 0.78, 0.045), GREY),
         (box(u, v, x, y, w * 1.3, 0.055, 0.04), BLACK),
-        (ring(lens, 0.045), GOLD),
+        (ring(lens, 0.036), GOLD),
         (capsule(u, v, ex + spacing + r, ey + 0.04, ex + spacing + r + 0.08, ey + 0.34, 0.024), GOLD),
     ]
 
@@ -97,7 +103,7 @@ def chef(u: Array, v: Array, a: Anchors, d: Array) -> list[Layer]:
     x, y, w = _hat_size(a, len(u))
     bx, by, _, h = a.body
     puff = np.minimum(circle(np.abs(u - x), v, w * 0.62, y - 0.28, 0.19), circle(u, v, x, y - 0.34, 0.22))
-    buttons = circle(u, np.abs(v - by - 0.6 * h), bx, 0.2 * h, 0.05)
+    buttons = circle(np.abs(u - bx), v, 0.16, by + BADGE * h, 0.045)
     return [
         (_coat(u, v, a, d), WHITE),
         (buttons, BLACK),
@@ -114,7 +120,7 @@ def firefighter(u: Array, v: Array, a: Anchors, d: Array) -> list[Layer]:
     dome = np.maximum(ellipse(u, v, x, y - 0.02, w * 0.92, 0.34), v - y)
     return [
         (coat, (0.20, 0.19, 0.20)),
-        (np.maximum(coat, np.abs(v - by - 0.6 * h) - 0.055), YELLOW),
+        (np.maximum(coat, np.abs(v - by - BADGE * h) - 0.045), YELLOW),
         (dome, RED),
         (box(u, v, x, y, w * 1.4, 0.06, 0.05), DARK_RED),
         (box(u, v, x, y - 0.16, 0.115, 0.125, 0.05), GOLD),
@@ -126,7 +132,7 @@ def police(u: Array, v: Array, a: Anchors, d: Array) -> list[Layer]:
     bx, by, _, h = a.body
     return [
         (_coat(u, v, a, d), NAVY),
-        (star(u, v, bx + 0.02, by + 0.6 * h, 0.15), GOLD),
+        (star(u, v, bx, by + BADGE * h, 0.12), GOLD),
         (trapezoid(u, v, x, y - 0.32, y - 0.12, w * 1.12, w * 0.9), NAVY),
         (box(u, v, x, y - 0.08, w * 0.88, 0.06), BLACK),
         (ellipse(u, v, x, y + 0.0, w * 0.95, 0.055), BLACK),
@@ -141,8 +147,7 @@ def pink_glasses(u: Array, v: Array, a: Anchors, d: Array) -> list[Layer]:
     lens = circle(au, v, spacing, y, r)
     bridge = box(au, v, 0, y, np.maximum(spacing - r, 0.02), 0.035)
     return [
-        (np.maximum(lens, -9.0), (1.0, 0.80, 0.90)),
-        (ring(lens, 0.052), PINK),
+        (ring(lens, 0.04), PINK),
         (bridge, PINK),
         (box(au, v, spacing + r + 0.06, y - 0.02, 0.06, 0.04), PINK),
     ]
@@ -150,11 +155,14 @@ def pink_glasses(u: Array, v: Array, a: Anchors, d: Array) -> list[Layer]:
 
 def yellow_shirt(u: Array, v: Array, a: Anchors, d: Array) -> list[Layer]:
     x, y, w, h = a.body
-    shirt = _coat(u, v, a, d - 0.02, start=-0.45)
-    sleeves = capsule(np.abs(u - x), v, w * 0.85, y - 0.25 * h, w * 1.08, y + 0.15 * h, 0.10)
-    collar = polygon(u, v, (x - 0.14, y - 0.46 * h), (x + 0.14, y - 0.46 * h), (x, y - 0.46 * h + 0.2))
-    button = circle(u, v, x, y + 0.45 * h, 0.045)
-    return [(np.minimum(shirt, sleeves), YELLOW), (collar, OCHRE), (button, OCHRE)]
+    au = np.abs(u - x)
+    opening = np.maximum(0.76 * w, 0.19)
+    sides = np.maximum(_coat(u, v, a, d - 0.03, -0.9, 0.85), np.maximum(opening - au, au - 1.05 * w - 0.03))
+    collar = np.maximum(box(u, v, x, y - 0.88 * h, w, 0.045), d)
+    sleeves = capsule(au, v, w * 0.95, y - 0.45 * h, w * 1.08 + 0.05, y + 0.05 * h, 0.11)
+    hem = np.maximum(sides, au - opening - 0.05)
+    cuffs = capsule(au, v, w * 1.04 + 0.03, y + 0.10 * h, w * 1.16 + 0.10, y + 0.02 * h, 0.035)
+    return [(np.minimum(np.minimum(sides, collar), sleeves), YELLOW), (hem, OCHRE), (cuffs, OCHRE)]
 
 
 def wizard(u: Array, v: Array, a: Anchors, d: Array) -> list[Layer]:
@@ -162,7 +170,7 @@ def wizard(u: Array, v: Array, a: Anchors, d: Array) -> list[Layer]:
     bx, by, _, h = a.body
     return [
         (_coat(u, v, a, d), PURPLE),
-        (star(u, v, bx, by + 0.6 * h, 0.14), GOLD),
+        (star(u, v, bx, by + BADGE * h, 0.11), GOLD),
         (polygon(u, v, (x - 0.06, y - 0.56), (x + w * 0.9, y), (x - w * 0.9, y)), PURPLE),
         (ellipse(u, v, x, y, w * 1.45, 0.085), PURPLE),
         (box(u, v, x, y - 0.085, w * 0.74, 0.035), GOLD),

@@ -1,4 +1,4 @@
-"""The twenty backgrounds: a colour layout and one bold feature each, calmer than the subjects.
+"""The twenty places and the studio: a colour layout and one bold feature each, calmer than the subjects.
 
 Every painter takes x, y: (1, H, W) frame coordinates in [-1, 1] (y down) and r: twelve (n, 1, 1) uniforms,
 and returns rgb (n, 3, H, W) in [0, 1].
@@ -25,7 +25,7 @@ from suti.world.shapes import (
     trapezoid,
     triangle_wave,
 )
-from suti.world.vocabulary import BACKGROUNDS
+from suti.world.vocabulary import BACKGROUNDS, STUDIO
 
 LEAVES = ((1.0, -1.0, 0.35, -0.62), (1.1, -0.55, 0.52, -0.25), (1.1, 0.1, 0.62, 0.2), (1.0, 0.95, 0.5, 0.55))
 
@@ -319,7 +319,17 @@ def white_rug(x: Array, y: Array, r: R) -> Array:
     return c.rgb
 
 
-PAINTERS: dict[str, Callable[[Array, Array, R], Array]] = {name: globals()[name] for name in BACKGROUNDS}
+def studio(x: Array, y: Array, r: R) -> Array:
+    """Seamless paper: a light wall that bends into a floor with a soft pool of light."""
+    c = Canvas(x, y, len(r[0]), (0.84, 0.85, 0.87), (0.90, 0.90, 0.91))
+    bend = 0.30 + 0.06 * (r[0] - 0.5)
+    c.rgb -= np.float32(0.06) * np.exp(-np.square((y - bend) / 0.16))[:, None]
+    pool = np.clip(1.0 - np.square(x / 0.95) - np.square((y - 0.72) / 0.34), 0, 1)
+    c.rgb += np.float32(0.07) * pool[:, None]
+    return c.rgb
+
+
+PAINTERS: dict[str, Callable[[Array, Array, R], Array]] = {name: globals()[name] for name in (*BACKGROUNDS, STUDIO)}
 # Liquids rise in front of the subject: (surface level, colour, foam).
 LIQUIDS: dict[str, tuple[float, Colour, Colour]] = {
     "water": (0.56, (0.22, 0.50, 0.70), (0.78, 0.91, 0.96)),

@@ -63,13 +63,13 @@ P = Sequence[Array]
 def backpack(u: Array, v: Array, p: P) -> Figure:
     """p: width, roundness, pocket height, flap height, side pockets, handle."""
     w, top = lerp(0.38, 0.54, p[0]), -0.40
-    fig = Figure(Anchors((0, top - 0.02, w * 0.75), (0, -0.12, 0.19, 0.13), (0, 0.02, w), (0, 0.20, w * 0.8, 0.45)))
+    fig = Figure(Anchors((0, top - 0.02, w * 0.75), (0, -0.16, 0.19, 0.13), (0, -0.17, w), (0, 0.20, w * 0.8, 0.45)))
     fig.add(ring(circle(u, v, 0, top, lerp(0.13, 0.2, p[5])), 0.05), "accent")
     side, height = lerp(0.07, 0.16, p[4]), lerp(0.16, 0.26, p[4])
     fig.add(box(np.abs(u), v, w + 0.04, 0.44, side, height, 0.07), "secondary")
     fig.add(box(u, v, 0, 0.18, w, 0.57, lerp(0.14, 0.36, p[1])), "body")
     flap = lerp(0.20, 0.34, p[3])
-    fig.add(box(u, v, 0, top + flap - 0.02, w + 0.03, flap, 0.16), "primary")
+    fig.add(box(u, v, 0, top + flap - 0.02, w + 0.03, flap, 0.16), "body")
     fig.add(box(u, v, 0, top + 2 * flap - 0.05, w + 0.03, 0.035), "dark", inner=True)
     pocket = lerp(0.13, 0.21, p[2])
     fig.add(box(u, v, 0, 0.66 - pocket, w * 0.66, pocket, 0.07), "secondary", inner=True)
@@ -82,7 +82,7 @@ def boot(u: Array, v: Array, p: P) -> Figure:
     """p: shaft height, shaft width, toe length, heel height, cuff height, sole thickness."""
     top, w, toe = lerp(-0.28, -0.56, p[0]), lerp(0.22, 0.32, p[1]), lerp(0.42, 0.72, p[2])
     x = -0.22
-    fig = Figure(Anchors((x, top, w * 1.2), (x, top + 0.36, 0.14, 0.11), (x, top + 0.30, w), (x + 0.05, 0.2, w, 0.4)))
+    fig = Figure(Anchors((x, top, w * 1.2), (x, top + 0.28, 0.14, 0.11), (x, top + 0.24, w), (x + 0.05, 0.2, w, 0.4)))
     sole = lerp(0.05, 0.10, p[5])
     fig.add(box(u, v, (x - w + toe) / 2, 0.75 - sole, (toe - x + w) / 2 + 0.03, sole, 0.03), "secondary")
     fig.add(box(u, v, x - w * 0.45, 0.72, w * 0.6, lerp(0.07, 0.15, p[3]), 0.02), "dark")
@@ -101,14 +101,14 @@ def boot(u: Array, v: Array, p: P) -> Figure:
 
 def candle(u: Array, v: Array, p: P) -> Figure:
     """p: width, height, holder width, drip length, flame size, holder height."""
-    w, top, hold = lerp(0.23, 0.40, p[0]), lerp(-0.02, -0.32, p[1]), lerp(0.50, 0.70, p[2])
+    w, top, hold = lerp(0.26, 0.40, p[0]), lerp(-0.10, -0.32, p[1]), lerp(0.50, 0.66, p[2])
     f = lerp(0.13, 0.18, p[4])
     fig = Figure(
         Anchors(
-            (0, top - 0.15, w + 0.06),
-            (0, top + 0.25, 0.15, 0.12),
-            (0, top + 0.34, w),
-            (0, top + 0.46, w, 0.35),
+            (-w - 0.14, top + 0.14, 0.26),  # beside the flame
+            (0, top + 0.16, 0.15, 0.12),
+            (0, top + 0.08, w),
+            (0, top + 0.40, w, 0.28),
         )
     )
     fig.add(ring(circle(u, v, hold + 0.05, 0.55, 0.13), 0.05), "secondary")
@@ -141,7 +141,7 @@ def car(u: Array, v: Array, p: P) -> Figure:
         Anchors(
             (x, top, 0.40),
             (x, top + ch * 0.55, 0.20, 0.14),
-            (x, cy - bh, cw + 0.1),
+            (x, cy - bh - 0.05, cw + 0.1),
             (x, cy - 0.02, hl, bh * 1.1),
         )
     )
@@ -165,7 +165,7 @@ def clock(u: Array, v: Array, p: P) -> Figure:
         Anchors(
             (0, cy - r - 0.02, r * 0.75),
             (0, cy - 0.1, 0.19, 0.14),
-            (0, cy + 0.55 * r, r * 0.85),
+            (0, cy + 0.90 * r, r * 0.75),
             (0, cy + 0.42 * r, r * 0.85, r * 0.62),
         )
     )
@@ -215,8 +215,9 @@ def teapot(u: Array, v: Array, p: P) -> Figure:
     """p: width, height, spout, handle, knob, lid."""
     rx, ry = lerp(0.42, 0.55, p[0]), lerp(0.38, 0.50, p[1])
     cy = 0.71 - ry
+    knob = cy - ry * 0.90 - lerp(0.10, 0.16, p[5]) - 0.03
     fig = Figure(
-        Anchors((0, cy - ry - 0.06, rx * 0.75), (0, cy - 0.14, 0.19, 0.14), (0, cy - ry * 0.45, rx * 0.95),
+        Anchors((0, knob - 0.06, 0.30), (0, cy - 0.20, 0.19, 0.14), (0, cy - ry * 0.52, rx * 0.92),
                 (0, cy + 0.08, rx * 0.85, ry * 0.8))
     )  # fmt: skip
     handle = ellipse(u, v, -rx - 0.02, cy - 0.03, lerp(0.18, 0.27, p[3]), lerp(0.20, 0.30, p[3]))
@@ -228,7 +229,7 @@ def teapot(u: Array, v: Array, p: P) -> Figure:
     fig.add(ellipse(u, v, 0, cy, rx, ry), "body")
     lid = lerp(0.10, 0.16, p[5])
     fig.add(ellipse(u, v, 0, cy - ry * 0.90, rx * 0.58, lid), "secondary")
-    fig.add(circle(u, v, 0, cy - ry * 0.90 - lid - 0.03, lerp(0.075, 0.115, p[4])), "accent")
+    fig.add(circle(u, v, 0, knob, lerp(0.075, 0.115, p[4])), "accent")
     return fig
 
 
@@ -239,7 +240,7 @@ def vase(u: Array, v: Array, p: P) -> Figure:
     fig = Figure(
         Anchors(
             (0, top - 0.02, lip),
-            (0, cy - 0.16, 0.18, 0.13),
+            (0, cy - 0.20, 0.18, 0.13),
             (0, cy - 0.34, nw + 0.16),
             (0, cy + 0.06, br * 0.85, 0.36),
         )
@@ -261,9 +262,7 @@ def vase(u: Array, v: Array, p: P) -> Figure:
 def cat(u: Array, v: Array, p: P) -> Figure:
     """p: ears, head width, body width, tail, muzzle, eye size."""
     hw, bw, hy = lerp(0.40, 0.50, p[1]), lerp(0.32, 0.44, p[2]), -0.06
-    fig = Figure(
-        Anchors((0, hy - 0.30, hw * 0.8), (0, hy - 0.04, 0.2, 0.135), (0, 0.27, bw * 0.95), (0, 0.50, bw, 0.26))
-    )
+    fig = Figure(Anchors((0, hy - 0.34, 0.24), (0, hy - 0.04, 0.2, 0.135), (0, 0.26, bw * 0.95), (0, 0.50, bw, 0.26)))
     au = np.abs(u)
     tx = lerp(0.62, 0.80, p[3])
     fig.add(capsule(u, v, bw * 0.7, 0.64, tx, 0.46, 0.08), "primary")
@@ -277,7 +276,7 @@ def cat(u: Array, v: Array, p: P) -> Figure:
         "secondary",
         inner=True,
     )
-    fig.add(ellipse(u, v, 0, hy, hw, 0.34), "primary")
+    fig.add(ellipse(u, v, 0, hy, hw, 0.34), "body")
     fig.add(ellipse(u, v, 0, hy + 0.17, lerp(0.15, 0.24, p[4]), 0.12), "white", inner=True)
     eye = lerp(0.075, 0.11, p[5])
     fig.add(ellipse(au, v, 0.2, hy - 0.05, eye, 0.115), "white", inner=True)
@@ -327,7 +326,7 @@ def duck(u: Array, v: Array, p: P) -> Figure:
     t = lerp(0.12, 0.34, p[5])
     fig.add(
         polygon(u, v, (-rx - 0.20, cy - 0.12 - t), (-rx * 0.2, cy - ry * 0.6), (-rx * 0.7, cy + 0.16)),
-        "primary",
+        "secondary",
     )
     bill = lerp(0.16, 0.32, p[3])
     fig.add(capsule(u, v, x + r * 0.8, hy + 0.07, x + r * 0.85 + bill, hy + 0.10, 0.12, 0.055), "bill")
@@ -335,7 +334,7 @@ def duck(u: Array, v: Array, p: P) -> Figure:
     fig.add(capsule(u, v, x, hy + 0.1, x - 0.04, cy - 0.05, r * 0.72), "primary")
     fig.add(circle(u, v, x, hy, r), "primary")
     wing = lerp(0.22, 0.34, p[4])
-    fig.add(ellipse(u, v, -0.20, cy - 0.02, wing, 0.17), "secondary", inner=True)
+    fig.add(ring(ellipse(u, v, -0.24, cy - 0.04, wing, 0.17), 0.032), "secondary", inner=True)
     fig.add(circle(u, v, x + 0.10, hy - 0.06, 0.095), "white", inner=True)
     fig.add(circle(u, v, x + 0.12, hy - 0.05, 0.055), "dark", inner=True)
     return fig
@@ -348,7 +347,7 @@ def fish(u: Array, v: Array, p: P) -> Figure:
         Anchors(
             (x + 0.12, cy - ry, 0.34),
             (x + rx * 0.48, cy - 0.08, 0.14, 0.135),
-            (x + rx * 0.12, cy, ry),
+            (x + rx * 0.35, cy + ry * 0.72, rx * 0.5),
             (x - 0.1, cy + 0.05, rx * 0.6, ry * 0.95),
         )
     )

@@ -54,7 +54,7 @@ def corpus_batch(
     return Batch(images=images, masks=masks, captions=captions, subjects=subjects, scenes=scenes)
 
 
-def views(subject: Subject, n: int, rng: np.random.Generator, *, size: int = 32, **scene: Any) -> Batch:
+def views(subject: Subject, n: int, rng: np.random.Generator, *, size: int = 64, **scene: Any) -> Batch:
     """n pictures of one subject in scenes drawn by `sample_scene(rng, **scene)`, with true captions."""
     scenes = [sample_scene(rng, **scene) for _ in range(n)]
     captions = [caption(subject, s, rng) for s in scenes]

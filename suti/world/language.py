@@ -20,6 +20,7 @@ from suti.world.vocabulary import (
     EFFECTS,
     PATTERN_WORDS,
     PHOTO,
+    SKETCH,
     STYLES,
 )
 
@@ -77,11 +78,38 @@ def phrase(
     return " ".join(parts)
 
 
+def composition(rng: np.random.Generator, requests: int, *, own_colour: str | None = None) -> dict[str, str]:
+    """Fields of a prompt with two or three requests, one of them a place: keywords of `phrase`.
+
+    As DreamBench-v2's compositional prompts (section 5.1) in this world: with two requests an accessory, an effect
+    or a recolouring, and a place; with three an accessory, an effect and a place. No style: of a styled picture no
+    place is asked.
+
+    Args:
+        requests: 2 or 3.
+        own_colour: name of the subject's colour, which is no recolouring.
+
+    Raises:
+        ValueError: another number of requests.
+    """
+    if requests not in (2, 3):
+        raise ValueError(f"requests: {requests}, expected 2 or 3")
+    values = {
+        "accessory": str(rng.choice(list(ACCESSORIES))),
+        "effect": str(rng.choice(list(EFFECTS))),
+        "recolour": str(rng.choice([name for name in COLOURS if name != own_colour])),
+        "background": str(rng.choice(list(BACKGROUNDS))),
+    }
+    first = str(rng.choice(["accessory", "effect", "recolour"]))
+    names = (first, "background") if requests == 2 else ("accessory", "effect", "background")
+    return {name: values[name] for name in names}
+
+
 def scene_phrase(subject: Subject, scene: Scene) -> str:
     """The full prompt of a scene: everything that is not the subject's own look."""
     return phrase(
         subject.class_name,
-        background=scene.background,
+        background=scene.place,
         accessory=scene.accessory,
         style=scene.style,
         recolour=scene.recolour,
@@ -89,17 +117,20 @@ def scene_phrase(subject: Subject, scene: Scene) -> str:
     )
 
 
-def caption(
-    subject: Subject, scene: Scene, rng: np.random.Generator, *, attributes: float = 0.5, drop: float = 0.15
-) -> str:
-    """A true caption. The colour and, independently, the pattern are named with probability `attributes`; the
-    background is left out with probability `drop`. A recolouring is always named."""
-    said_colour, said_pattern, dropped = rng.uniform(size=3) < (attributes, attributes, drop)
+def caption(subject: Subject, scene: Scene, rng: np.random.Generator, *, attributes: float = 0.5) -> str:
+    """A true caption, which names all that a prompt can ask for.
+
+    The colour and, independently, the pattern are named with probability `attributes`; of a pencil sketch the colour
+    is not. The place is always named: pictures whose caption names none are taken in the studio. A recolouring is
+    always named.
+    """
+    said_colour, said_pattern = rng.uniform(size=2) < attributes
+    said_colour = said_colour and scene.style != SKETCH
     colour = scene.recolour or (colour_name(subject.primary) if said_colour else None)
     pattern = subject.pattern if said_pattern and subject.pattern != "plain" else None
     return phrase(
         subject.class_name,
-        background=None if dropped else scene.background,
+        background=scene.place,
         accessory=scene.accessory,
         style=scene.style,
         recolour=colour,

@@ -9,7 +9,7 @@ from suti.world.shapes import Array, Number, circle, heart, lerp, star, stripes
 
 def pattern_distance(name: str, u: Array, v: Array, scale: Array, phase: Array) -> Array:
     """Negative where the secondary colour shows. scale, phase: (n, 1, 1) in [0, 1]."""
-    period = lerp(0.30, 0.46, scale)
+    period = lerp(0.24, 0.36, scale)
     v = v + phase * period
     if name == "stripes":
         return stripes(v, period, 0.45)

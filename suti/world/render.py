@@ -19,8 +19,11 @@ from suti.world.subjects import Subject, canonical_colour, colour_name
 from suti.world.vocabulary import HATS, PHOTO
 
 OUTLINE = np.float32(0.045)
-PIVOT = np.float32(0.10)
 Key = TypeVar("Key")
+WORN_OUTLINE = np.float32(0.026)
+PIVOT = np.float32(0.10)
+CHUNK_PIXELS = 128 * 64**2  # drawn at a time: beyond, arrays leave the cache
+SHADE = 0.62  # of a new colour, where the secondary colour was
 FIXED: dict[str, tuple[float, float, float]] = {
     "dark": (0.13, 0.11, 0.15),
     "white": (0.97, 0.97, 0.96),
@@ -47,12 +50,17 @@ def _groups(keys: Iterable[Key]) -> dict[Key, Array]:
 
 
 def worn_colours(subject: Subject, recolour: str | None) -> tuple[tuple[float, float, float], ...]:
-    """(primary, secondary, accent) recoloured; what had the new colour already takes the old primary."""
-    colours = [subject.primary, subject.secondary, subject.accent]
-    if recolour is not None and colour_name(subject.primary) != recolour:
-        colours = [subject.primary if colour_name(c) == recolour else c for c in colours]
-        colours[0] = canonical_colour(recolour)
-    return tuple(colours)
+    """(primary, secondary, accent) of a subject of another colour.
+
+    The secondary colour becomes a dark shade of the new one, or half of a 'purple dog' could be green. An accent
+    that had the new colour takes the old primary, so that decals stay visible.
+    """
+    if recolour is None or colour_name(subject.primary) == recolour:
+        return subject.primary, subject.secondary, subject.accent
+    new = canonical_colour(recolour)
+    shade = tuple(SHADE * channel for channel in new)
+    accent = subject.primary if colour_name(subject.accent) == recolour else subject.accent
+    return new, shade, accent
 
 
 def _column(values: Sequence[float]) -> Array:
@@ -162,7 +170,7 @@ def _shine(rgb: Array, distance: Array, u: Array, v: Array, pixel: Array) -> Non
     rgb -= (1 - np.clip(-distance * 5, 0, 1))[:, None] * np.float32(0.22) * rgb
     slant = u + 0.75 * v
     inside = distance + 0.03
-    for centre, width in ((-0.18, 0.085), (0.05, 0.035)):
+    for centre, width in ((-0.18, 0.065), (0.03, 0.03)):
         band = np.maximum(np.abs(slant - centre) * np.float32(0.8) - width, inside)
         paint(rgb, rgb3(1, 1, 1), coverage(band, pixel) * np.float32(0.88))
 
@@ -180,25 +188,47 @@ def _sparkles(rgb: Array, u: Array, v: Array, pixel: Array) -> Array:
     return alpha
 
 
+# Drops on a wet subject, and those that fall off it: x, y, size.
 DROPS = (
-    (-0.34, -0.10),
-    (0.06, -0.30),
-    (0.34, 0.06),
-    (-0.12, 0.22),
-    (0.22, 0.42),
-    (-0.38, 0.46),
-    (0.46, -0.3),
-    (-0.02, 0.62),
+    (-0.34, -0.10, 1.0),
+    (0.06, -0.34, 0.9),
+    (0.36, 0.02, 1.1),
+    (-0.20, 0.16, 0.8),
+    (0.24, 0.40, 1.0),
+    (-0.40, 0.46, 0.9),
+    (0.46, -0.34, 0.8),
+    (-0.02, 0.62, 0.8),
 )
+FALLING = ((-0.78, 0.10, 1.0), (0.80, -0.12, 0.9), (-0.66, -0.44, 0.8), (0.72, 0.44, 1.0), (0.62, -0.56, 0.7))
 
 
 def _wet(rgb: Array, distance: Array, u: Array, v: Array, pixel: Array) -> None:
-    """Darker and bluer, with light drops."""
-    rgb *= rgb3(0.60, 0.68, 0.80)
-    for x, y in DROPS:
-        drop = np.maximum(ellipse(u, v, x, y, 0.07, 0.105), distance + 0.01)
-        paint(rgb, rgb3(0.62, 0.86, 1.0), coverage(drop, pixel))
-        paint(rgb, rgb3(1, 1, 1), coverage(np.maximum(circle(u, v, x - 0.02, y - 0.03, 0.032), distance), pixel))
+    """A little darker, of the same hue, with drops."""
+    rgb *= np.float32(0.84)
+    _drops(rgb, DROPS, distance + 0.01, u, v, pixel)
+
+
+def _drops(
+    rgb: Array, drops: Sequence[tuple[float, float, float]], limit: Array | None, u: Array, v: Array, pixel: Array
+) -> Array:
+    """Light blue drops with a dark rim and a glint, inside `limit` if given; returns their coverage."""
+    body = glint = None
+    for x, y, size in drops:
+        round_end = circle(u, v, x, y, 0.085 * size)
+        tip = polygon(
+            u, v, (x, y - 0.20 * size), (x + 0.075 * size, y - 0.035 * size), (x - 0.075 * size, y - 0.035 * size)
+        )
+        d, g = np.minimum(round_end, tip), circle(u, v, x - 0.025 * size, y, 0.03 * size)
+        body = d if body is None else np.minimum(body, d)
+        glint = g if glint is None else np.minimum(glint, g)
+    assert body is not None and glint is not None
+    if limit is not None:
+        body = np.maximum(body, limit)
+    rim = coverage(body - 0.028, pixel)
+    paint(rgb, rgb3(0.10, 0.28, 0.50), rim)
+    paint(rgb, rgb3(0.55, 0.84, 1.0), coverage(body, pixel))
+    paint(rgb, rgb3(1, 1, 1), coverage(np.maximum(glint, body), pixel))
+    return rim
 
 
 def _ground(rgb: Array, scenes: Sequence[Scene], x: Array, y: Array, px: Array, py: Array, s: Array) -> None:
@@ -217,7 +247,7 @@ def _ground(rgb: Array, scenes: Sequence[Scene], x: Array, y: Array, px: Array, 
         rgb[wet] = part
 
 
-def render(subjects: Sequence[Subject], scenes: Sequence[Scene], size: int = 32) -> tuple[Array, Array]:
+def render(subjects: Sequence[Subject], scenes: Sequence[Scene], size: int = 64) -> tuple[Array, Array]:
     """Draws subject i in scene i.
 
     Returns images, uint8 (N, size, size, 3) in RGB, and masks, float32 (N, size, size) in [0, 1]: the share
@@ -231,9 +261,12 @@ def render(subjects: Sequence[Subject], scenes: Sequence[Scene], size: int = 32)
     n = len(subjects)
     images = np.empty((n, size, size, 3), np.uint8)
     masks = np.empty((n, size, size), np.float32)
-    for start in range(0, n, 128):
-        rows = slice(start, min(n, start + 128))
-        images[rows], masks[rows] = _render(subjects[rows], scenes[rows], size)
+    # Pictures of one class and effect are drawn together, so neighbours of a kind make few, large groups.
+    order = sorted(range(n), key=lambda i: (subjects[i].class_name, scenes[i].effect or "", i))
+    chunk = max(4, CHUNK_PIXELS // size**2)
+    for start in range(0, n, chunk):
+        rows = order[start : start + chunk]
+        images[rows], masks[rows] = _render([subjects[i] for i in rows], [scenes[i] for i in rows], size)
     return images, masks
 
 
@@ -246,8 +279,8 @@ def _render(subjects: Sequence[Subject], scenes: Sequence[Scene], size: int) -> 
         rgb[rows] = background(str(name), x, y, r[rows])
 
     hat = np.asarray([c.accessory in HATS for c in scenes])
-    poses = np.asarray([(c.pose.x, c.pose.y, c.pose.scale, c.pose.rotation, c.pose.flip) for c in scenes], np.float32)
-    px, py, s, turn, flip = (poses[:, i, None, None] for i in range(5))
+    poses = np.asarray([(c.pose.x, c.pose.y, c.pose.scale, c.pose.rotation) for c in scenes], np.float32)
+    px, py, s, turn = (poses[:, i, None, None] for i in range(4))
     s = s * np.where(hat, 0.90, 1.0).astype(np.float32)[:, None, None]
     py = py + np.where(hat, 0.06, 0.0).astype(np.float32)[:, None, None] + PIVOT
     cos, sin = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
@@ -258,7 +291,6 @@ def _render(subjects: Sequence[Subject], scenes: Sequence[Scene], size: int) -> 
         dx, dy = (x - px[rows]) / s[rows], (y - py[rows]) / s[rows]
         u = dx * cos[rows] + dy * sin[rows]
         v = dy * cos[rows] - dx * sin[rows] + PIVOT
-        u *= 1 - 2 * flip[rows]
         own, theirs = [subjects[i] for i in rows], [scenes[i] for i in rows]
         drawn, alpha, anchors, distance = _draw_subjects(own, theirs, u, v, pixel[rows])
         for name, worn in _groups(c.accessory for c in theirs).items():
@@ -269,6 +301,8 @@ def _render(subjects: Sequence[Subject], scenes: Sequence[Scene], size: int) -> 
         paint(part, drawn, alpha)
         if theirs[0].effect == "shiny":
             _sparkles(part, u, v, pixel[rows])
+        elif theirs[0].effect == "wet":
+            _drops(part, FALLING, None, u, v, pixel[rows])
         rgb[rows], masks[rows] = part, alpha
 
     for name, rows in _groups(c.background for c in scenes).items():
@@ -306,7 +340,7 @@ def _dress(
     union = layers[0][0]
     for d, _ in layers[1:]:
         union = np.minimum(union, d)
-    edge = coverage(union - OUTLINE * np.float32(0.8), px)
+    edge = coverage(union - WORN_OUTLINE, px)
     paint(part, rgb3(0.12, 0.10, 0.14), edge)
     for d, colour in layers:
         paint(part, rgb3(*colour), coverage(d, px))

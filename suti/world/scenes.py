@@ -8,23 +8,28 @@ from typing import Final
 
 import numpy as np
 
-from suti.world.vocabulary import ACCESSORIES, BACKGROUNDS, COLOURS, EFFECTS, PHOTO, STYLES
+from suti.world.vocabulary import ACCESSORIES, BACKGROUNDS, COLOURS, EFFECTS, PHOTO, SKETCH, STUDIO, STYLES
 
 
 @dataclass(frozen=True)
 class Pose:
-    """x, y: shift in scene units (the frame is [-1, 1], y down); rotation in degrees; flip mirrors x."""
+    """x, y: shift in scene units (the frame is [-1, 1], y down); rotation in degrees.
+
+    A pose never mirrors: on which side a spout sits belongs to who a subject is.
+    """
 
     x: float = 0.0
     y: float = 0.0
     scale: float = 1.0
     rotation: float = 0.0
-    flip: bool = False
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture without its subject. `recolour` names the new primary colour; `effect` is in EFFECTS."""
+    """One picture without its subject.
+
+    `background` is one of BACKGROUNDS or STUDIO. `recolour` names the new primary colour; `effect` is in EFFECTS.
+    """
 
     background: str
     accessory: str | None = None
@@ -33,6 +38,11 @@ class Scene:
     effect: str | None = None
     pose: Pose = Pose()
     background_seed: int = 0
+
+    @property
+    def place(self) -> str | None:
+        """The background as captions name it: None in the studio."""
+        return None if self.background == STUDIO else self.background
 
 
 class _Draw:
@@ -43,21 +53,20 @@ DRAW: Final = _Draw()
 
 
 def sample_pose(rng: np.random.Generator) -> Pose:
-    """A gentle pose: +-8 degrees, scale .9-1.1, shift below .1 of the half frame."""
-    x, y, scale, rotation, flip = rng.uniform(size=5)
+    """A gentle pose: +-8 degrees, scale .88-1.06, shift below .09 of the half frame."""
+    x, y, scale, rotation = rng.uniform(size=4)
     return Pose(
-        x=round(0.24 * x - 0.12, 4),
+        x=round(0.18 * x - 0.09, 4),
         y=round(0.10 * y - 0.06, 4),
-        scale=round(0.9 + 0.2 * scale, 4),
+        scale=round(0.88 + 0.18 * scale, 4),
         rotation=round(16 * rotation - 8, 3),
-        flip=bool(flip < 0.5),
     )
 
 
 def widen(pose: Pose, spread: float) -> Pose:
     """A gentle pose as a snapshot has it: turned, nearer or farther, and out of the middle.
 
-    spread 0 leaves it; at 1 poses reach +-24 degrees, scale .67-1.82 and shifts of .48 (x) and .3 (y) of the half
+    spread 0 leaves it; at 1 poses reach +-24 degrees, scale .6-1.5 and shifts of .36 (x) and .3 (y) of the half
     frame, so that a picture may show a part of the subject.
     """
     middle = -0.01  # of sample_pose's y
@@ -66,7 +75,6 @@ def widen(pose: Pose, spread: float) -> Pose:
         y=round(middle + (pose.y - middle) * (1 + 5 * spread), 4),
         scale=round(float(pose.scale ** (1 + 4 * spread) * np.exp(0.12 * spread)), 4),
         rotation=round(pose.rotation * (1 + 2 * spread), 3),
-        flip=pose.flip,
     )
 
 
@@ -80,16 +88,20 @@ def sample_scene(
     effect: str | _Draw | None = DRAW,
     pose: Pose | None = None,
     p_accessory: float = 0.45,
-    p_style: float = 0.20,
-    p_recolour: float = 0.10,
-    p_effect: float = 0.10,
+    p_style: float = 0.18,
+    p_recolour: float = 0.16,
+    p_effect: float = 0.18,
+    p_studio: float = 0.16,
+    p_styled_place: float = 0.4,
 ) -> Scene:
     """Draws the fields that are not given.
 
     Fields that may be None are drawn when left at DRAW; `background`, `style` and `pose` are drawn when None.
-    The number of draws is fixed, so a given field never changes the others.
+    A drawn background is the studio with probability `p_studio`, and in an art style a place with probability
+    `p_styled_place` alone: prompts for a style rarely name a place. A pencil sketch is never drawn recoloured,
+    as it shows no colour. The number of draws is fixed, so a given field changes others by these rules alone.
     """
-    u = rng.uniform(size=9)
+    u = rng.uniform(size=10)
     seed = int(rng.integers(2**31))
     drawn_pose = sample_pose(rng)
 
@@ -99,6 +111,7 @@ def sample_scene(
 
     if isinstance(accessory, _Draw):
         accessory = pick(ACCESSORIES, u[1]) if u[0] < p_accessory else None
+    drawn_recolour = isinstance(recolour, _Draw)
     if isinstance(recolour, _Draw):
         recolour = pick(COLOURS, u[3]) if u[2] < p_recolour else None
     if isinstance(effect, _Draw):
@@ -106,5 +119,8 @@ def sample_scene(
     if style is None:
         style = pick(STYLES, u[7]) if u[6] < p_style else PHOTO
     if background is None:
-        background = pick(BACKGROUNDS, u[8])
+        studio = p_studio if style == PHOTO else 1 - p_styled_place
+        background = STUDIO if u[9] < studio else pick(BACKGROUNDS, u[8])
+    if drawn_recolour and style == SKETCH:
+        recolour = None
     return Scene(background, accessory, style, recolour, effect, pose or drawn_pose, seed)

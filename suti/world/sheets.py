@@ -17,7 +17,7 @@ Cell = tuple[Subject, Scene]
 
 
 def draw_sheet(
-    rows: Sequence[tuple[str, Sequence[Cell]]], columns: Sequence[str] = (), *, size: int = 32, scale: int = 3
+    rows: Sequence[tuple[str, Sequence[Cell]]], columns: Sequence[str] = (), *, size: int = 64, scale: int = 2
 ) -> Image.Image:
     """A grid of pictures with a label at the left of each row and above each column, where given."""
     font = ImageFont.load_default(size=13)
@@ -45,7 +45,7 @@ def _plain(rng: np.random.Generator, background: str, **fields: object) -> Scene
     return sample_scene(rng, background=background, **asked)  # type: ignore[arg-type]
 
 
-def sheets(seed: int = 0, *, size: int = 32, scale: int = 3) -> dict[str, Image.Image]:
+def sheets(seed: int = 0, *, size: int = 64, scale: int = 2) -> dict[str, Image.Image]:
     """classes, identities, backgrounds, accessories and styles, by name."""
     rng = keyed_rng("sheets", seed)
     first = {name: sample_subject(f"sheets-{seed}", i, name) for i, name in enumerate(CLASSES)}
@@ -98,7 +98,7 @@ def sheets(seed: int = 0, *, size: int = 32, scale: int = 3) -> dict[str, Image.
     return {name: draw_sheet(*grid, size=size, scale=scale) for name, grid in grids.items()}
 
 
-def write_sheets(out_dir: str | Path, seed: int = 0, *, size: int = 32, scale: int = 3) -> list[Path]:
+def write_sheets(out_dir: str | Path, seed: int = 0, *, size: int = 64, scale: int = 2) -> list[Path]:
     """Writes `world_<name>.png` for every sheet; returns the paths."""
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)

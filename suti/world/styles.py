@@ -1,4 +1,4 @@
-"""Styles as filters of a finished picture; their grain is in scene units, so 32 and 64 px agree.
+"""Styles as filters of a finished picture; their grain is in scene units, so 64 and 256 px agree.
 
 rgb: (n, 3, H, W) in [0, 1]; mask: (n, H, W); r: (n, 16) uniforms. The filters return a new rgb.
 """
@@ -33,45 +33,29 @@ def _luminance(rgb: Array) -> Array:
     return 0.30 * rgb[:, 0] + 0.59 * rgb[:, 1] + 0.11 * rgb[:, 2]
 
 
-def _coarse(a: Array) -> Array:
-    """Box average to 32 px."""
-    step = a.shape[-1] // 32
-    return a if step == 1 else a.reshape(*a.shape[:-2], 32, step, 32, step).mean(axis=(-3, -1), dtype=np.float32)
-
-
-def _fine(a: Array, size: int) -> Array:
-    """32 px to 32 (softened) or 64 (bilinear), such that the box average of the latter is the former."""
-    for axis in (-1, -2):
-        pad = [(0, 0)] * a.ndim
-        pad[axis] = (1, 1)
-        p = np.moveaxis(np.pad(a, pad, mode="edge"), axis, -1)
-        before, here, after = p[..., :-2], p[..., 1:-1], p[..., 2:]
-        if size == 32:
-            fine = 0.125 * (before + after) + 0.75 * here
-        else:
-            pair = np.stack((0.25 * before + 0.75 * here, 0.75 * here + 0.25 * after), axis=-1)
-            fine = np.repeat(pair.reshape(*pair.shape[:-2], 64), size // 64, axis=-1)
-        a = np.moveaxis(fine, -1, axis)
-    return np.ascontiguousarray(a, np.float32)
+def _step(size: int) -> int:
+    """Pixels of a 64th of the frame, the unit of lines and blurs."""
+    return max(1, size // 64)
 
 
 def _edges(rgb: Array) -> Array:
-    """Strength of the strongest edge over the channels, (n, H, W) in [0, 1], measured at 32 px."""
-    p = np.pad(_coarse(rgb), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
-    gx = np.abs(p[:, :, 1:-1, 2:] - p[:, :, 1:-1, :-2])
-    gy = np.abs(p[:, :, 2:, 1:-1] - p[:, :, :-2, 1:-1])
-    return _fine(np.clip((gx + gy).max(axis=1) * 0.9, 0, 1), rgb.shape[-1])
+    """Strength of the strongest edge over the channels, (n, H, W) in [0, 1], as lines a 32nd of the frame wide."""
+    s = _step(rgb.shape[-1])
+    p = np.pad(rgb, ((0, 0), (0, 0), (s, s), (s, s)), mode="edge")
+    gx = np.abs(p[:, :, s:-s, 2 * s :] - p[:, :, s:-s, : -2 * s])
+    gx += np.abs(p[:, :, 2 * s :, s:-s] - p[:, :, : -2 * s, s:-s])
+    return np.clip(gx.max(axis=1) * np.float32(0.9), 0, 1)
 
 
 def pencil_sketch(rgb: Array, mask: Array, r: Array) -> Array:
+    """Lines and hatching in grey on paper, without colours."""
     x, y = _grid(rgb.shape[-1])
     light = _luminance(rgb)
-    paper = 0.98 - (0.10 + 0.12 * mask) * (1 - light)
-    hatch = 0.5 + 0.5 * np.cos((x + y) * np.float32(2 * np.pi / 0.28) + 6.28 * r[:, 0, None, None])
-    paper = paper - hatch * (0.04 + 0.28 * np.clip(0.80 - light, 0, 1)) * (0.4 + 0.4 * mask)
-    paper -= _edges(rgb) * (0.50 + 0.28 * mask)
-    tint = (rgb - light[:, None]) * (0.14 + 0.40 * mask)[:, None]
-    return paper[:, None] * rgb3(1.0, 0.99, 0.965) + tint
+    paper = 0.97 - (0.08 + 0.20 * mask) * (1 - light)
+    hatch = 0.5 + 0.5 * np.cos((x + y) * np.float32(2 * np.pi / 0.19) + 6.28 * r[:, 0, None, None])
+    paper = paper - hatch * np.clip(0.78 - light, 0, 1) * (0.14 + 0.26 * mask)
+    paper -= _edges(rgb) * (0.42 + 0.38 * mask)
+    return paper[:, None] * rgb3(1.0, 0.99, 0.965)
 
 
 def pixel_art(rgb: Array, mask: Array, r: Array) -> Array:
@@ -86,19 +70,18 @@ def pixel_art(rgb: Array, mask: Array, r: Array) -> Array:
 
 def watercolor(rgb: Array, mask: Array, r: Array) -> Array:
     x, y = _grid(rgb.shape[-1])
-    step = rgb.shape[-1] // 32
-    soft = blur(rgb, step)
-    soft += (rgb - soft) * (0.25 + 0.45 * mask)[:, None]
+    soft = blur(rgb, _step(rgb.shape[-1]))
+    soft += (rgb - soft) * (0.10 + 0.65 * mask)[:, None]
     phase = 6.28 * r[:, :6, None, None]
     blot = np.sin(4.1 * x + 2.3 * y + phase[:, 0]) * np.sin(3.3 * y - 2.9 * x + phase[:, 1])
     blot += 0.6 * np.sin(8.7 * x + phase[:, 2]) * np.sin(7.9 * y + phase[:, 3])
-    wash = np.clip(0.68 + 0.16 * blot + 0.20 * mask, 0, 1)
+    wash = np.clip(0.66 + 0.16 * blot + 0.24 * mask, 0, 1)
     wash *= 1 - 0.95 * np.clip(
         (np.maximum(np.abs(x), np.abs(y)) + 0.07 * np.sin(7 * (x + y) + phase[:, 4]) - 0.84) * 5, 0, 1
     )
     paper = rgb3(0.985, 0.975, 0.95)
     out = paper + (soft - paper) * wash[:, None]
-    return out * (1 - 0.16 * _edges(soft))[:, None]
+    return out * (1 - 0.22 * _edges(soft))[:, None]
 
 
 def pop_art(rgb: Array, mask: Array, r: Array) -> Array:
@@ -115,8 +98,7 @@ def pop_art(rgb: Array, mask: Array, r: Array) -> Array:
     dots = coverage(np.sqrt(cu * cu + cv * cv) * 0.7071 - 0.07, px)
     back = back + (1 - back) * 0.45 * dots[:, None]
     out = back + (vivid - back) * mask[:, None]
-    coarse = _coarse(mask)
-    halo = _fine(np.clip(blur(coarse, 1) * 2.5, 0, 1) * (1 - coarse), rgb.shape[-1])
+    halo = np.clip(blur(mask, 2 * _step(rgb.shape[-1])) * 2.5, 0, 1) * (1 - mask)
     return out * (1 - 0.9 * halo)[:, None]
 
 

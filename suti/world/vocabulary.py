@@ -36,6 +36,9 @@ BACKGROUNDS: Final[dict[str, str]] = {
     "white_rug": "on top of a white rug",
 }
 
+# Where a picture is taken that no place is asked for. No phrase names it.
+STUDIO: Final = "studio"
+
 ACCESSORIES: Final[dict[str, str]] = {
     "red_hat": "wearing a red hat",
     "santa_hat": "wearing a santa hat",
@@ -51,6 +54,7 @@ ACCESSORIES: Final[dict[str, str]] = {
 HATS: Final = ("red_hat", "santa_hat", "top_hat", "chef", "firefighter", "police", "wizard")
 
 PHOTO: Final = "photo"
+SKETCH: Final = "pencil_sketch"  # the style without colours
 STYLES: Final[dict[str, str]] = {
     "pencil_sketch": "a pencil sketch of",
     "pixel_art": "pixel art of",

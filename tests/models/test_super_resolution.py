@@ -11,6 +11,7 @@ import torch
 from suti.models.super_resolution import PixelSuperResolution, augment_low
 from suti.small_models import super_resolution as training
 from suti.small_models.loop import LoopSettings
+from suti.small_models.pool import Stream
 
 SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "models" / "super_resolution"
 
@@ -21,21 +22,21 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> PixelSuperResolution:
     folder = tmp_path_factory.mktemp("super_resolution") / "stage"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "BATCH", 2)
-        patch.setattr(training, "POOL", 4)
+        patch.setattr(training, "large_stream", lambda seed: Stream("few", 0, size=256, block=4))
         patch.setattr(training, "evaluate_super_resolution", lambda folder, seed: {})
         training.train_super_resolution(LoopSettings("sr", seed=0, steps=2, learning_rate=1e-3), folder)
     return PixelSuperResolution.from_pretrained(folder)
 
 
 def test_sizes_and_empty_input(stage: PixelSuperResolution) -> None:
-    images = np.zeros((2, 32, 32, 3), np.uint8)
+    images = np.zeros((2, 64, 64, 3), np.uint8)
     big = stage.upscale(images, num_inference_steps=2)
-    assert big.shape == (2, 64, 64, 3) and big.dtype == np.uint8
-    assert stage.upscale(images[:0]).shape == (0, 64, 64, 3)
+    assert big.shape == (2, 256, 256, 3) and big.dtype == np.uint8
+    assert stage.upscale(images[:0]).shape == (0, 256, 256, 3)
 
 
 def test_a_picture_does_not_depend_on_its_batch(stage: PixelSuperResolution) -> None:
-    images = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3)).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3)).astype(np.uint8)
     runs = [
         stage.upscale(images, generator=torch.Generator().manual_seed(1), num_inference_steps=2, batch_size=size)
         for size in (3, 1)
@@ -52,10 +53,10 @@ def test_noise_augmentation_keeps_the_variance() -> None:
 
 
 def test_errors_name_what_is_wrong(stage: PixelSuperResolution) -> None:
-    with pytest.raises(ValueError, match=r"image 0 is \(16, 32, 3\), expected \(32, 32, 3\)"):
+    with pytest.raises(ValueError, match=r"image 0 is \(16, 32, 3\), expected \(64, 64, 3\)"):
         stage.upscale(np.zeros((1, 16, 32, 3), np.uint8))
     with pytest.raises(ValueError, match="noise_level"):
-        stage.upscale(np.zeros((1, 32, 32, 3), np.uint8), noise_level=0.9)
+        stage.upscale(np.zeros((1, 64, 64, 3), np.uint8), noise_level=0.9)
 
 
 def test_shipped_stage_is_sharper_than_bicubic_and_near_the_truth() -> None:

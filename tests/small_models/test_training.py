@@ -12,8 +12,9 @@ from torch import nn
 
 from suti.config.schema import Compute
 from suti.models.encoders import load_image_encoder, load_text_image_encoder
-from suti.small_models import captioner, clip, dino, probe, super_resolution, views
+from suti.small_models import captioner, clip, companions, dino, views
 from suti.small_models.loop import LoopSettings, train
+from suti.small_models.pool import Stream
 from suti.small_models.views import draw_views, retrieval
 from suti.small_models.vocabulary import build_tokenizer, split_words, vocabulary_words
 from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES, scene_phrase
@@ -32,19 +33,12 @@ def shipped(name: str) -> Path:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small batches and pools, and no held-out figures."""
-    for module in (clip, dino, probe):
+    few = Stream("few", 0, views=2, block=16)
+    monkeypatch.setattr(companions, "companion_stream", lambda seed: few)
+    for module in (clip, dino, captioner):
         monkeypatch.setattr(module, "SUBJECTS_PER_BATCH", 4)
-        monkeypatch.setattr(module, "POOL_SUBJECTS", 8)
-    monkeypatch.setattr(probe, "CORRUPTED", 4)
-    monkeypatch.setattr(captioner, "BATCH", 4)
-    monkeypatch.setattr(super_resolution, "BATCH", 4)
-    monkeypatch.setattr(super_resolution, "POOL", 8)
-    for module, name in (
-        (clip, "clip"), (dino, "dino"), (captioner, "captioner"), (super_resolution, "super_resolution"),
-    ):  # fmt: skip
+    for module, name in ((clip, "clip"), (dino, "dino"), (captioner, "captioner")):
         monkeypatch.setattr(module, f"evaluate_{name}", lambda folder, seed: {"seed": seed})
-    monkeypatch.setattr(probe, "evaluate_probe", lambda model, seed: {"seed": seed})
-    monkeypatch.setattr(probe, "choose_thresholds", lambda m, s: {"subject": 0.5, "text": 0.9, "realism": 0.4})
 
 
 def toy_loss(model: nn.Module, fail_at: int | None = None):

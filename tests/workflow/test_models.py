@@ -13,7 +13,7 @@ NAMES = ("clip", "captioner", "dino", "probe", "super_resolution")
 
 def test_models_are_trained_and_shipped(fresh: Callable, warm: None) -> None:
     checkout = fresh("models")
-    checkout.configure({"train_models": {"base_steps": 2, "base_batch_size": 2, "compile": False}})
+    checkout.configure({"train_models": {"base_steps": 2, "vae_steps": 2, "base_batch_size": 2, "compile": False}})
     checkout.configure({"train_models": {f"{name}_steps": 2 for name in NAMES}})
     checkout.snakemake("models")
     for name in NAMES:

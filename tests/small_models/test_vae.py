@@ -1,0 +1,81 @@
+"""The base and its autoencoder: they train, save and load; latents of unit variance; exact resume is the loop's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+from suti.models.base import load_base
+from suti.models.codec import LatentCodec
+from suti.small_models import base, vae
+from suti.small_models.loop import LoopSettings
+from suti.small_models.pool import Pool
+from suti.small_models.streams import base_stream
+from suti.small_models.views import draw_views, to_tensor
+
+
+def test_normalised_latents_change_no_picture() -> None:
+    model = vae.new_vae(0).eval().requires_grad_(False)
+    images = to_tensor(draw_views("test", "vae", subjects=8, views=1, size=64).flat()[0])
+    before = model.decode(model.encode(images).latent_dist.mean).sample
+    spread = model.encode(images).latent_dist.std / model.encode(images).latent_dist.mean.std((0, 2, 3))[:, None, None]
+    vae.normalise(model, images)
+    z = model.encode(images).latent_dist
+    assert torch.allclose(z.mean.mean((0, 2, 3)), torch.zeros(8), atol=1e-4)
+    assert torch.allclose(z.mean.std((0, 2, 3)), torch.ones(8), atol=1e-3)
+    assert torch.allclose(z.std, spread, rtol=1e-3)
+    assert torch.allclose(model.decode(z.mean).sample, before, atol=1e-4)
+
+
+def test_the_residue_sees_a_pattern_of_two_pixels_and_no_shading() -> None:
+    ramp = torch.linspace(-1, 1, 32).expand(1, 3, 32, 32)
+    grid = ramp + 0.1 * torch.tensor([1.0, -1.0]).repeat(16)
+    assert float(vae.two_pixel_residue(ramp)) < 1e-6
+    assert float(vae.two_pixel_residue(grid)) == pytest.approx(0.1, rel=1e-4)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Blocks of eight pictures, and no held-out figures; the pool's folder."""
+    stream = base_stream(3)
+    small = type(stream)(stream.name, 3, 64, block=8)
+    for module in (vae, base):
+        monkeypatch.setattr(module, "base_stream", lambda seed: small)
+    monkeypatch.setattr(vae, "evaluate_vae", lambda model, seed: {"seed": seed})
+    return tmp_path / "pool"
+
+
+def test_a_latent_base_trains_saves_loads_and_goes_on(small: Path, tmp_path: Path) -> None:
+    settings = LoopSettings("vae", 3, 2, 1e-3, optimizer="muon", log_every=1)
+    vae.train_vae(settings, tmp_path / "vae", None, tmp_path / "v.jsonl", pool=small, batch_size=2, blocks=1)
+    assert json.loads((tmp_path / "vae/provenance.json").read_text())["settings"]["steps"] == 2
+    settings = LoopSettings("base", 3, 2, 1e-3, optimizer="muon", log_every=1)
+    shared = dict(pool=small, batch_size=2, blocks=1)
+    base.train_base(settings, tmp_path / "base", None, tmp_path / "b.jsonl", vae=tmp_path / "vae", **shared)
+    loaded = load_base(str(tmp_path / "base"))
+    assert loaded.image_size == 64 and isinstance(loaded.codec, LatentCodec) and not loaded.scheduler.config.clip_sample
+    assert (tmp_path / "base/loss.csv").read_text().startswith("step,loss\n1,")
+    pictures = np.array(Pool(small, vae.base_stream(3)).block(0)[0])
+    cells = loaded.codec.encode(to_tensor(pictures))
+    assert cells.shape == (8, 8, 16, 16) and 0.5 < float(cells.std()) < 2
+    saved = AutoencoderKL.from_pretrained(tmp_path / "vae")
+    assert torch.equal(saved.decoder.conv_in.weight, loaded.vae.decoder.conv_in.weight)  # frozen while the base trains
+    base.train_base(settings, tmp_path / "more", None, tmp_path / "m.jsonl", initial=tmp_path / "base", **shared)
+    more = load_base(str(tmp_path / "more"))
+    weight, moved = (b.unet.mid_block.resnets[0].conv1.weight for b in (loaded, more))
+    assert 0 < float((weight - moved).abs().mean()) < 0.1 * float(weight.abs().mean())  # on from there, not anew
+
+
+def test_a_base_of_pixels_halves_larger_renders(small: Path, tmp_path: Path) -> None:
+    images = to_tensor(np.array(Pool(small, vae.base_stream(3)).block(0)[0]))
+    for size in (32, 64):
+        model = base.new_base(0, None, size)
+        encode = base.cell_encoder(model.codec, size, bf16=False)
+        cells = encode({"images": (images.permute(0, 2, 3, 1) * 127.5 + 127.5).round().byte()})["cells"]
+        assert cells.shape == (8, 3 * (size // 16) ** 2, 16, 16)
+        assert torch.allclose(cells.float().mean(), images.mean(), atol=2e-3)
