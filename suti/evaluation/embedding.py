@@ -111,9 +111,11 @@ class Embeddings:
         Raises:
             BadImage: no file that can be read.
         """
-        if path not in self._keys and isinstance(path, Member):
+        if path in self._keys:
+            return self._keys[path]
+        if isinstance(path, Member):
             self._keys[path] = content_key(path.read())
-        elif path not in self._keys:
+        else:
             known = self._files.known(path)
             self._keys[path] = known or self._files.remember(path, read_bytes(path, max_pixels=self.max_pixels))
         return self._keys[path]

@@ -47,7 +47,7 @@ def read_state(path: Path) -> dict[str, Any]:
 def _checksum(tensors: dict[str, torch.Tensor]) -> int:
     total = 0
     for name in sorted(tensors):
-        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), total)
+        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
     return total
 
 
