@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
+from suti.compute import in_layout, to_device
 from suti.io.atomic import atomic_path, write_json
 from suti.models.super_resolution import (
     FACTOR,
@@ -82,9 +82,8 @@ def train_super_resolution(
     """
     unet, scheduler = new_stage(settings.seed)
     device = torch.device(settings.device)
-    unet.to(device, memory_format=torch.channels_last)
-    own = TemporaryDirectory() if pool is None else None
-    renders = Pool(own.name if own else pool, large_stream(settings.seed))
+    in_layout(to_device(unet, device), torch.channels_last)
+    renders = Pool(pool, large_stream(settings.seed))
     fresh = None if settings.seconds is not None and pool is not None else BATCH / USES
     blocks = BLOCKS if fresh is None else min(BLOCKS, int(settings.steps * fresh) // renders.stream.block + 1)
 
@@ -116,7 +115,7 @@ def train_super_resolution(
 
     spent = train(unet, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
-        unet.to("cpu", memory_format=torch.contiguous_format).save_pretrained(part / "unet")
+        in_layout(to_device(unet, "cpu"), torch.contiguous_format).save_pretrained(part / "unet")
         scheduler.save_pretrained(part / "scheduler")
         index = {"_class_name": "PixelSuperResolution", "unet": ["diffusers", "UNet2DModel"]}
         write_json(part / "model_index.json", index | {"scheduler": ["diffusers", "DDIMScheduler"]})
