@@ -10,4 +10,4 @@ from suti.training import command
 from suti.training.super_resolution import train_super_resolution
 
 if __name__ == "__main__":
-    command.run(__doc__, "super_resolution", 1e-3, train_super_resolution)
+    command.run(__doc__, "super_resolution", 1e-3, train_super_resolution, resumable=True)
