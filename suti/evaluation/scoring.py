@@ -88,7 +88,7 @@ def prepare(
     Raises:
         ValueError: a picture cannot be decoded, or no reference of a subject is left.
     """
-    drawn = [picture.path for picture in pictures]
+    drawn: list[Place] = [picture.path for picture in pictures]
     real: list[Place] = [path for paths in references.values() for path in paths]
     wanted: dict[Encoding, list[Place]] = {THUMBNAILS: drawn + real} if copies else {}
     for protocol in protocols:
@@ -180,7 +180,7 @@ def score(
     columns = [*protocol.encoders, "nearest_dino", "nearest_pixels", "diversity"]
     values = {column: np.full(len(pictures), np.nan) for column in columns}
     for subject, places in frame.groupby("subject_id", sort=False).indices.items():
-        own, more = [pictures[i] for i in places], (shown or {}).get(subject, [])
+        own, more = [pictures[int(i)] for i in places], (shown or {}).get(subject, [])
         found = _score_subject(protocol, subject, own, references[subject], more, embeddings, copies)
         for column, scores in found.items():
             values[column][places] = scores
