@@ -58,7 +58,7 @@ def new_base(seed: int, vae: AutoencoderKL | None = None, image_size: int = IMAG
             feed_forward_proj="gated-gelu", pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
         )
     )  # fmt: skip
-    channels = 3 * (image_size // CELLS) ** 2 if vae is None else vae.config.latent_channels
+    channels = 3 * (image_size // CELLS) ** 2 if vae is None else vae.config["latent_channels"]
     levels = len(WIDTHS) - 1
     unet = UNet2DConditionModel(
         sample_size=CELLS, in_channels=channels, out_channels=channels,
@@ -157,7 +157,7 @@ def train_base(
         autoencoder = AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32) if vae is not None else None
         base = new_base(settings.seed, autoencoder)
     base.to(device).freeze()
-    base.unet.requires_grad_(True).to(memory_format=torch.channels_last)
+    nn.Module.to(base.unet.requires_grad_(True), memory_format=torch.channels_last)
     base.text_encoder.requires_grad_(True)
     if device.type == "cpu":
         base.unet.set_attn_processor(AttnProcessor())  # torch's fused attention is the slower one on CPU, backwards
@@ -179,7 +179,7 @@ def train_base(
     if settings.compile:
         del base.unet._compiled_call_impl  # the class's own is None; PyTorch has no other way back
     base.to("cpu").freeze()
-    base.unet.to(memory_format=torch.contiguous_format)
+    nn.Module.to(base.unet, memory_format=torch.contiguous_format)
     with atomic_path(folder) as part:
         save_base(base, part)
         rows = [json.loads(line) for line in Path(log).read_text().splitlines()] if log and Path(log).is_file() else []

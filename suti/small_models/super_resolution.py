@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
+from suti.compute import to_device
 from suti.io.atomic import atomic_path, write_json
 from suti.models.super_resolution import (
     FACTOR,
@@ -82,9 +83,9 @@ def train_super_resolution(
     """
     unet, scheduler = new_stage(settings.seed)
     device = torch.device(settings.device)
-    unet.to(device, memory_format=torch.channels_last)
-    own = TemporaryDirectory() if pool is None else None
-    renders = Pool(own.name if own else pool, large_stream(settings.seed))
+    torch.nn.Module.to(to_device(unet, device), memory_format=torch.channels_last)
+    own = TemporaryDirectory()  # where no pool is shared
+    renders = Pool(own.name if pool is None else pool, large_stream(settings.seed))
     fresh = None if settings.seconds is not None and pool is not None else BATCH / USES
     blocks = BLOCKS if fresh is None else min(BLOCKS, int(settings.steps * fresh) // renders.stream.block + 1)
 
@@ -116,7 +117,8 @@ def train_super_resolution(
 
     spent = train(unet, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
-        unet.to("cpu", memory_format=torch.contiguous_format).save_pretrained(part / "unet")
+        torch.nn.Module.to(to_device(unet, "cpu"), memory_format=torch.contiguous_format)
+        unet.save_pretrained(part / "unet")
         scheduler.save_pretrained(part / "scheduler")
         index = {"_class_name": "PixelSuperResolution", "unet": ["diffusers", "UNet2DModel"]}
         write_json(part / "model_index.json", index | {"scheduler": ["diffusers", "DDIMScheduler"]})

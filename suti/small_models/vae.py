@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from suti.compute import to_device
 from suti.io.atomic import atomic_path
 from suti.seeds import stable_hash
 from suti.small_models.loop import LoopSettings, train
@@ -46,7 +47,7 @@ def differences(x: Tensor) -> tuple[Tensor, Tensor]:
     return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
 
 
-def vae_loss(vae: nn.Module, images: Tensor) -> dict[str, Tensor]:
+def vae_loss(vae: AutoencoderKL, images: Tensor) -> dict[str, Tensor]:
     """Reconstruction, edges and divergence of pictures ``(N, 3, H, W)`` in [-1, 1]."""
     posterior = vae.encode(images).latent_dist
     mean, log_variance = posterior.mean.float(), posterior.logvar.float()
@@ -90,7 +91,7 @@ def train_vae(
     vae = new_vae(settings.seed)
     if initial is not None:
         vae = AutoencoderKL.from_pretrained(initial, torch_dtype=torch.float32, use_safetensors=True)
-    vae.to(memory_format=torch.channels_last)
+    nn.Module.to(vae, memory_format=torch.channels_last)
     fresh = None if settings.seconds is not None else batch_size
     store = Store(Pool(pool, base_stream(settings.seed)), blocks, read_images, device, fresh=fresh)
     if settings.compile:
@@ -104,10 +105,10 @@ def train_vae(
         return vae_loss(vae, from_bytes(batch["images"]))
 
     spent = train(vae, loss, settings, checkpoint, log, draw)
-    vae.to(memory_format=torch.contiguous_format).requires_grad_(False)
+    nn.Module.to(vae, memory_format=torch.contiguous_format).requires_grad_(False)
     views = draw_views("latents", "vae", settings.seed, subjects=256, views=1, size=IMAGE_SIZE)
     normalise(vae, to_tensor(views.flat()[0], device))
-    vae.to("cpu")
+    to_device(vae, "cpu")
     with atomic_path(folder) as part:
         vae.save_pretrained(part)
         store_half(part)
@@ -125,12 +126,20 @@ def normalise(vae: AutoencoderKL, images: Tensor) -> None:
     """
     z = torch.cat([vae.encode(part).latent_dist.mean for part in images.split(64)])
     mean, spread = z.mean((0, 2, 3)), z.std((0, 2, 3))
-    into, out, n = vae.quant_conv, vae.post_quant_conv, len(mean)
-    out.bias += out.weight[:, :, 0, 0] @ mean
-    out.weight *= spread[None, :, None, None]
-    into.weight[:n] /= spread[:, None, None, None]
-    into.bias[:n] = (into.bias[:n] - mean) / spread
-    into.bias[n:] -= 2 * spread.log()
+    (weight, bias), n = _parameters(vae.post_quant_conv), len(mean)
+    bias += weight[:, :, 0, 0] @ mean
+    weight *= spread[None, :, None, None]
+    weight, bias = _parameters(vae.quant_conv)
+    weight[:n] /= spread[:, None, None, None]
+    bias[:n] = (bias[:n] - mean) / spread
+    bias[n:] -= 2 * spread.log()
+
+
+def _parameters(layer: nn.Conv2d | None) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution that ``AutoencoderKL`` has by default."""
+    if layer is None or layer.bias is None:
+        raise ValueError("the autoencoder has no convolution with a bias beside its latents")
+    return layer.weight, layer.bias
 
 
 @torch.no_grad()

@@ -58,7 +58,7 @@ def worn_colours(subject: Subject, recolour: str | None) -> tuple[tuple[float, f
     if recolour is None or colour_name(subject.primary) == recolour:
         return subject.primary, subject.secondary, subject.accent
     new = canonical_colour(recolour)
-    shade = tuple(SHADE * channel for channel in new)
+    shade = (SHADE * new[0], SHADE * new[1], SHADE * new[2])
     accent = subject.primary if colour_name(subject.accent) == recolour else subject.accent
     return new, shade, accent
 
