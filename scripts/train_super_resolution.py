@@ -10,4 +10,4 @@ from suti.cli import training
 from suti.small_models.super_resolution import train_super_resolution
 
 if __name__ == "__main__":
-    training.run(__doc__, "super_resolution", 1e-3, train_super_resolution)
+    training.run(__doc__, "super_resolution", 1e-3, train_super_resolution, resumable=True)

@@ -41,6 +41,13 @@ def to_device(network: Network, device: torch.device | str, dtype: torch.dtype |
     return network
 
 
+def in_layout(network: Network, memory_format: torch.memory_format) -> Network:
+    """``network.to(memory_format=...)``, in place, with its types as ``to_device``."""
+    module: torch.nn.Module = network
+    module.to(memory_format=memory_format)
+    return network
+
+
 def precision(compute: Compute, device: torch.device) -> str:
     """'bf16' or 'fp32': what ``auto`` means on this hardware."""
     if compute.precision != "auto":

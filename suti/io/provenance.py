@@ -16,18 +16,20 @@ PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "numpy")
 
 
 def code_version() -> str:
-    """Git commit of the code, with '+' if files differ from it.
+    """What SUTI_CODE_VERSION says, else the git commit of the code, with '+' if files differ from it.
 
-    Outside a checkout: what SUTI_CODE_VERSION says, as where files were copied without their history; else 'unknown'.
+    The variable is for code that was copied without its history, perhaps into another project's checkout, whose commit
+    says nothing about it. Without either: 'unknown'.
     """
+    if told := os.environ.get("SUTI_CODE_VERSION"):
+        return told
     here = Path(__file__).resolve().parent
     try:
         commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True)
         changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
     except OSError:
-        return os.environ.get("SUTI_CODE_VERSION", "unknown")
-    known = commit.stdout.strip() or os.environ.get("SUTI_CODE_VERSION", "unknown")
-    return known + ("+" if changed.stdout.strip() else "")
+        return "unknown"
+    return (commit.stdout.strip() or "unknown") + ("+" if changed.stdout.strip() else "")
 
 
 def hardware() -> str:

@@ -22,6 +22,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, T5Config, T5EncoderModel
 
+from suti.compute import in_layout
 from suti.diffusion.losses import denoising_loss
 from suti.io.atomic import atomic_path, write_json, write_text
 from suti.io.provenance import provenance
@@ -157,7 +158,7 @@ def train_base(
         autoencoder = AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32) if vae is not None else None
         base = new_base(settings.seed, autoencoder)
     base.to(device).freeze()
-    nn.Module.to(base.unet.requires_grad_(True), memory_format=torch.channels_last)
+    in_layout(base.unet, torch.channels_last).requires_grad_(True)
     base.text_encoder.requires_grad_(True)
     if device.type == "cpu":
         base.unet.set_attn_processor(AttnProcessor())  # torch's fused attention is the slower one on CPU, backwards
@@ -179,7 +180,7 @@ def train_base(
     if settings.compile:
         del base.unet._compiled_call_impl  # the class's own is None; PyTorch has no other way back
     base.to("cpu").freeze()
-    nn.Module.to(base.unet, memory_format=torch.contiguous_format)
+    in_layout(base.unet, torch.contiguous_format)
     with atomic_path(folder) as part:
         save_base(base, part)
         rows = [json.loads(line) for line in Path(log).read_text().splitlines()] if log and Path(log).is_file() else []

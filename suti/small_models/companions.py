@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -43,8 +42,7 @@ class Companions(Store):
         batch: int,
         stream: Stream | None = None,
     ) -> None:
-        self._own = TemporaryDirectory()  # where no folder is shared
-        pool = Pool(self._own.name if folder is None else folder, stream or companion_stream(settings.seed))
+        pool = Pool(folder, stream or companion_stream(settings.seed))
         fresh = None if settings.seconds is not None and folder is not None else batch / USES
         blocks = BLOCKS if fresh is None else min(BLOCKS, int(settings.steps * fresh) // pool.stream.block + 1)
         super().__init__(pool, blocks, self._with_pictures, torch.device(settings.device), fresh=fresh)

@@ -43,8 +43,9 @@ class LoopSettings:
     ``hold`` is the share of the run until which the rate stays at its peak. ``ema_decay`` averages the weights; the
     average is what ``train`` leaves in the model. ``seconds`` ends the run by time and not by ``steps``; such a run
     depends on the machine's speed. ``deadline``, in seconds since 1970, shortens ``seconds`` to what is left at its
-    first step. ``optimizer``: see ``make_optimizers``. ``checkpoint_every`` and the fields after
-    it change no result but for rounding.
+    first step. ``duty`` is the share of the time in which a run works; in the rest it leaves the device to the runs
+    beside it, which would otherwise get an equal part of it. ``optimizer``: see ``make_optimizers``.
+    ``checkpoint_every`` and the fields after it change no result but for rounding.
     """
 
     name: str
@@ -59,6 +60,7 @@ class LoopSettings:
     hold: float = 0.0
     seconds: float | None = None
     deadline: float | None = None
+    duty: float = 1.0
     checkpoint_every: int = 250
     log_every: int = 50
     threads: int = 1
@@ -121,7 +123,8 @@ def train(
     step = first - 1
     bar = tqdm(range(first, settings.steps), desc=settings.name, initial=first, total=settings.steps, mininterval=5)
     for step in bar:
-        elapsed = time.perf_counter() - begun
+        started = time.perf_counter()
+        elapsed = started - begun
         batch: Any = step if draw is None else draw(step)
         if draw is not None and replay is None:
             replay = run.capture(batch)
@@ -144,11 +147,20 @@ def train(
             save_checkpoint(checkpoint, key, step + 1, model, run.parameters, run.optimizers, run.average.tensors)
         if last:
             break
+        if settings.duty < 1:
+            _rest(device, started, settings.duty)
     model.load_state_dict(run.average.tensors)
     model.eval()
     if checkpoint:
         Path(checkpoint).unlink(missing_ok=True)
     return Spent(time.perf_counter() - begun, step + 1)
+
+
+def _rest(device: torch.device, started: float, duty: float) -> None:
+    """Sleep so long that the step begun at ``started`` fills ``duty`` of the time."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    time.sleep((time.perf_counter() - started) * (1 / duty - 1))
 
 
 class _Run:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from subprocess import Popen
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,10 +84,16 @@ class Stream:
 
 
 class Pool:
-    """The pictures of one stream, read from and written to ``folder``; any number of processes may share it."""
+    """The pictures of one stream, read from and written to ``folder``; any number of processes may share it.
 
-    def __init__(self, folder: str | Path, stream: Stream) -> None:
+    None is a folder of its own, removed with the object.
+    """
+
+    def __init__(self, folder: str | Path | None, stream: Stream) -> None:
         self.stream = stream
+        if folder is None:
+            self._own = TemporaryDirectory()
+            folder = self._own.name
         # A change of the stream is another folder: old pictures are never taken for new ones.
         self.folder = Path(folder) / f"{stream.name}-{keyed_rng(stream.key).integers(2**32):08x}"
         self.folder.mkdir(parents=True, exist_ok=True)

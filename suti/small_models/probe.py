@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from suti.compute import to_device
+from suti.compute import in_layout, to_device
 from suti.io.atomic import atomic_path
 from suti.seeds import generator, stable_hash
 from suti.small_models.companions import Companions, Tensors, to_float
@@ -85,7 +85,7 @@ def train_probe(
     torch.manual_seed(stable_hash(settings.seed, "probe", "init", bits=56))
     model = Probe() if initial is None else load_probe(initial).requires_grad_(True)
     device = torch.device(settings.device)
-    torch.nn.Module.to(to_device(model, device), memory_format=torch.channels_last)
+    in_layout(to_device(model, device), torch.channels_last)
     pictures = Companions(settings, pool, read_truth, 2 * SUBJECTS_PER_BATCH)
     others = None if fakes is None else torch.from_numpy(np.ascontiguousarray(fakes)).to(device)
     # A continued run draws other batches than the one it goes on from.
@@ -140,7 +140,7 @@ def train_probe(
             write_provenance(part, settings, spent, {}, extra)
 
     extra = {"base_samples": 0 if fakes is None else len(fakes), "continued": initial is not None}
-    torch.nn.Module.to(model, memory_format=torch.contiguous_format)
+    in_layout(model, torch.contiguous_format)
     save()  # before anything is judged: a killed process must leave its weights
     model.register_to_config(thresholds=choose_thresholds(model, settings.seed))
     to_device(model, "cpu")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 
-from suti.compute import to_device
+from suti.compute import in_layout, to_device
 from suti.io.atomic import atomic_path, write_json
 from suti.models.super_resolution import (
     FACTOR,
@@ -30,12 +29,15 @@ from suti.small_models.pool import Pool
 from suti.small_models.records import evaluate, store_half
 from suti.small_models.store import Store
 from suti.small_models.streams import LARGE_SIZE, large_stream
+from suti.small_models.vae import absolute_errors
 from suti.small_models.views import draw_views, to_tensor
 
 BATCH: Final = 16
 BLOCKS: Final = 110  # of the pool that are drawn from
 USES: Final = 8.0  # of a picture in a run by steps
 MAX_NOISE_LEVEL: Final = 0.25
+EDGE_WEIGHT: Final = 0.5
+NOISE_POWER: Final = 0.6
 
 
 def new_stage(seed: int) -> tuple[UNet2DModel, DDIMScheduler]:
@@ -76,16 +78,20 @@ def train_super_resolution(
     checkpoint: Path | None = None,
     log: Path | None = None,
     pool: Path | None = None,
+    initial: Path | None = None,
 ) -> None:
     """Train the stage and write its folder (``PixelSuperResolution.from_pretrained``).
 
-    ``pool``: folder of rendered pictures that trainers share. None: the pictures are rendered here.
+    ``pool``: folder of rendered pictures that trainers share. None: the pictures are rendered here. ``initial``:
+    folder of a stage to go on from; None: new weights.
     """
     unet, scheduler = new_stage(settings.seed)
+    if initial is not None:
+        stage = PixelSuperResolution.from_pretrained(initial)
+        unet, scheduler = stage.unet.requires_grad_(True), stage.scheduler
     device = torch.device(settings.device)
-    torch.nn.Module.to(to_device(unet, device), memory_format=torch.channels_last)
-    own = TemporaryDirectory()  # where no pool is shared
-    renders = Pool(own.name if pool is None else pool, large_stream(settings.seed))
+    in_layout(to_device(unet, device), torch.channels_last)
+    renders = Pool(pool, large_stream(settings.seed))
     fresh = None if settings.seconds is not None and pool is not None else BATCH / USES
     blocks = BLOCKS if fresh is None else min(BLOCKS, int(settings.steps * fresh) // renders.stream.block + 1)
 
@@ -106,24 +112,28 @@ def train_super_resolution(
         level = torch.rand(len(high), device=device) * MAX_NOISE_LEVEL
         low = augment_low(low, torch.randn_like(low), level)
         residual = F.pixel_unshuffle((high - enlarge(low)) * RESIDUAL_SCALE, PATCH)
-        t = torch.randint(0, 1000, (len(high),), device=device)
+        # High noise more often: a few DDIM steps begin there, and what the first draws the next ones only correct.
+        t = (1000 * torch.rand(len(high), device=device) ** NOISE_POWER).long().clamp(max=999)
         a = alphas[t][:, None, None, None]
         noisy = a.sqrt() * residual + (1 - a).sqrt() * torch.randn_like(residual)
         # The residual itself is predicted: an error of the network is then blur, where with v it would be noise.
         # Absolute errors, because squared ones answer doubt about an edge's place with a soft edge.
         given = unet_input(noisy, low).contiguous(memory_format=torch.channels_last)
         predicted = unet(given, t, class_labels=level * 1000).sample
-        return {"loss": F.l1_loss(predicted.float(), residual)}
+        # Errors of steps between neighbouring pixels too: half a step here and half a step there costs as much as no
+        # step at all, so the loss is least where the whole step is at its likeliest place.
+        pixels, edges = absolute_errors(F.pixel_shuffle(predicted.float(), PATCH), F.pixel_shuffle(residual, PATCH))
+        return {"loss": pixels + EDGE_WEIGHT * edges, "pixels": pixels}
 
     spent = train(unet, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
-        torch.nn.Module.to(to_device(unet, "cpu"), memory_format=torch.contiguous_format)
-        unet.save_pretrained(part / "unet")
+        in_layout(to_device(unet, "cpu"), torch.contiguous_format).save_pretrained(part / "unet")
         scheduler.save_pretrained(part / "scheduler")
         index = {"_class_name": "PixelSuperResolution", "unet": ["diffusers", "UNet2DModel"]}
         write_json(part / "model_index.json", index | {"scheduler": ["diffusers", "DDIMScheduler"]})
         store_half(part)
-    extra = {"batch_size": BATCH, "max_noise_level": MAX_NOISE_LEVEL}
+    extra = {"batch_size": BATCH, "max_noise_level": MAX_NOISE_LEVEL, "edge_weight": EDGE_WEIGHT}
+    extra |= {} if initial is None else {"initial": str(initial)}
     evaluate(folder, settings, spent, evaluate_super_resolution, extra)
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 
-from suti.compute import to_device
+from suti.compute import in_layout, to_device
 from suti.io.atomic import atomic_path
 from suti.seeds import stable_hash
 from suti.small_models.loop import LoopSettings, train
@@ -47,14 +47,18 @@ def differences(x: Tensor) -> tuple[Tensor, Tensor]:
     return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
 
 
+def absolute_errors(made: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean absolute error of pixels, and of the differences of vertical and of horizontal neighbours, summed."""
+    edges = [(a - b).abs().mean() for a, b in zip(differences(made), differences(images), strict=True)]
+    return (made - images).abs().mean(), edges[0] + edges[1]
+
+
 def vae_loss(vae: AutoencoderKL, images: Tensor) -> dict[str, Tensor]:
     """Reconstruction, edges and divergence of pictures ``(N, 3, H, W)`` in [-1, 1]."""
     posterior = vae.encode(images).latent_dist
     mean, log_variance = posterior.mean.float(), posterior.logvar.float()
     z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-    made = vae.decode(z).sample.float()
-    pixels = (made - images).abs().mean()
-    edges = sum((a - b).abs().mean() for a, b in zip(differences(made), differences(images), strict=True))
+    pixels, edges = absolute_errors(vae.decode(z).sample.float(), images)
     divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
     return {"loss": pixels + EDGE_WEIGHT * edges + KL_WEIGHT * divergence, "pixels": pixels, "kl": divergence}
 
@@ -91,7 +95,7 @@ def train_vae(
     vae = new_vae(settings.seed)
     if initial is not None:
         vae = AutoencoderKL.from_pretrained(initial, torch_dtype=torch.float32, use_safetensors=True)
-    nn.Module.to(vae, memory_format=torch.channels_last)
+    in_layout(vae, torch.channels_last)
     fresh = None if settings.seconds is not None else batch_size
     store = Store(Pool(pool, base_stream(settings.seed)), blocks, read_images, device, fresh=fresh)
     if settings.compile:
@@ -105,7 +109,7 @@ def train_vae(
         return vae_loss(vae, from_bytes(batch["images"]))
 
     spent = train(vae, loss, settings, checkpoint, log, draw)
-    nn.Module.to(vae, memory_format=torch.contiguous_format).requires_grad_(False)
+    in_layout(vae, torch.contiguous_format).requires_grad_(False)
     views = draw_views("latents", "vae", settings.seed, subjects=256, views=1, size=IMAGE_SIZE)
     normalise(vae, to_tensor(views.flat()[0], device))
     to_device(vae, "cpu")
@@ -114,6 +118,61 @@ def train_vae(
         store_half(part)
         saved = AutoencoderKL.from_pretrained(part, torch_dtype=torch.float32).to(device)
         extra = {"batch_size": batch_size, "pictures_rendered": store.pictures, "edge_weight": EDGE_WEIGHT}
+        write_provenance(part, settings, spent, evaluate_vae(saved, settings.seed), extra)
+
+
+def train_decoder(
+    settings: LoopSettings,
+    folder: str | Path,
+    checkpoint: Path | None = None,
+    log: Path | None = None,
+    *,
+    pool: str | Path,
+    initial: str | Path,
+    batch_size: int = 24,
+    blocks: int = 100,
+) -> None:
+    """Train the decoder of an autoencoder on its mean latents, and write the whole autoencoder's folder.
+
+    Encoder and quantisation layers stay as they are to the bit, so a base of these latents takes the new decoder
+    (``suti.small_models.decoder.adopt_decoder``). The provenance has the held-out figures before and after.
+
+    Args:
+        settings, pool, batch_size, blocks: see ``train_vae``.
+        initial: folder of the autoencoder.
+    """
+    device = torch.device(settings.device)
+    vae = AutoencoderKL.from_pretrained(initial, torch_dtype=torch.float32, use_safetensors=True).requires_grad_(False)
+    vae.to(device, memory_format=torch.channels_last)
+    before = evaluate_vae(vae, settings.seed)
+    vae.decoder.requires_grad_(True)
+
+    @torch.no_grad()
+    def encode(tensors: Tensors) -> Tensors:
+        images = from_bytes(tensors["images"])
+        return tensors | {"cells": torch.cat([vae.encode(part).latent_dist.mean for part in images.split(64)])}
+
+    fresh = None if settings.seconds is not None else batch_size
+    store = Store(Pool(pool, base_stream(settings.seed)), blocks, read_images, device, encode, fresh)
+    if settings.compile:
+        vae.decoder.compile(dynamic=False)
+
+    def draw(step: int) -> Tensors:
+        return store.draw("decoder", settings.seed, step, batch_size)
+
+    def loss(batch: Tensors) -> dict[str, Tensor]:
+        cells = batch["cells"].contiguous(memory_format=torch.channels_last)
+        pixels, edges = absolute_errors(vae.decode(cells).sample.float(), from_bytes(batch["images"]))
+        return {"loss": pixels + EDGE_WEIGHT * edges, "pixels": pixels}
+
+    spent = train(vae.decoder, loss, settings, checkpoint, log, draw)
+    vae.to("cpu", memory_format=torch.contiguous_format).requires_grad_(False)
+    with atomic_path(folder) as part:
+        vae.save_pretrained(part)
+        store_half(part)
+        saved = AutoencoderKL.from_pretrained(part, torch_dtype=torch.float32).to(device)
+        extra = {"batch_size": batch_size, "pictures_rendered": store.pictures, "edge_weight": EDGE_WEIGHT}
+        extra |= {"trained": "decoder", "initial": str(initial), "held_out_initial": before}
         write_provenance(part, settings, spent, evaluate_vae(saved, settings.seed), extra)
 
 
@@ -126,20 +185,14 @@ def normalise(vae: AutoencoderKL, images: Tensor) -> None:
     """
     z = torch.cat([vae.encode(part).latent_dist.mean for part in images.split(64)])
     mean, spread = z.mean((0, 2, 3)), z.std((0, 2, 3))
-    (weight, bias), n = _parameters(vae.post_quant_conv), len(mean)
-    bias += weight[:, :, 0, 0] @ mean
-    weight *= spread[None, :, None, None]
-    weight, bias = _parameters(vae.quant_conv)
-    weight[:n] /= spread[:, None, None, None]
-    bias[:n] = (bias[:n] - mean) / spread
-    bias[n:] -= 2 * spread.log()
-
-
-def _parameters(layer: nn.Conv2d | None) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution that ``AutoencoderKL`` has by default."""
-    if layer is None or layer.bias is None:
-        raise ValueError("the autoencoder has no convolution with a bias beside its latents")
-    return layer.weight, layer.bias
+    into, out, n = vae.quant_conv, vae.post_quant_conv, len(mean)
+    if into is None or out is None or into.bias is None or out.bias is None:
+        raise ValueError("vae: no convolutions with a bias beside its latents, expected quant_conv and post_quant_conv")
+    out.bias += out.weight[:, :, 0, 0] @ mean
+    out.weight *= spread[None, :, None, None]
+    into.weight[:n] /= spread[:, None, None, None]
+    into.bias[:n] = (into.bias[:n] - mean) / spread
+    into.bias[n:] -= 2 * spread.log()
 
 
 @torch.no_grad()

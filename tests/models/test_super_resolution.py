@@ -17,15 +17,31 @@ SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "models" / "super_
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> PixelSuperResolution:
-    """A stage after two steps, saved and loaded."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a stage after two steps."""
     folder = tmp_path_factory.mktemp("super_resolution") / "stage"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "BATCH", 2)
         patch.setattr(training, "large_stream", lambda seed: Stream("few", 0, size=256, block=4))
         patch.setattr(training, "evaluate_super_resolution", lambda folder, seed: {})
         training.train_super_resolution(LoopSettings("sr", seed=0, steps=2, learning_rate=1e-3), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stage(folder: Path) -> PixelSuperResolution:
+    """That stage, loaded."""
     return PixelSuperResolution.from_pretrained(folder)
+
+
+def test_training_goes_on_from_a_stage(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "BATCH", 2)
+    monkeypatch.setattr(training, "large_stream", lambda seed: Stream("few", 0, size=256, block=4))
+    monkeypatch.setattr(training, "evaluate_super_resolution", lambda folder, seed: {})
+    more = tmp_path / "more"
+    training.train_super_resolution(LoopSettings("sr", seed=5, steps=1, learning_rate=1e-4), more, initial=folder)
+    old, new = (PixelSuperResolution.from_pretrained(path).unet.conv_in.weight for path in (folder, more))
+    assert 0 < float((old - new).abs().max()) < 1e-3 < float(old.abs().max())
 
 
 def test_sizes_and_empty_input(stage: PixelSuperResolution) -> None:

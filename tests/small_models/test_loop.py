@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from suti.optim.muon import Muon, orthogonalize
+from suti.small_models import loop
 from suti.small_models.loop import LoopSettings, rate_at, train
 from suti.small_models.optimizers import Average, make_optimizers
 from suti.small_models.pool import Pool, Stream
@@ -62,6 +64,18 @@ def test_a_run_of_seconds_ends_with_its_rate_come_down() -> None:
     rates = [rate_at(settings, 100, elapsed) for elapsed in (0.0, 0.2, 0.35, 0.5, 9.0)]
     assert rates[0] == rates[1] == 1e-2
     assert rates[1] > rates[2] > rates[3] == rates[4] == pytest.approx(2e-4)
+
+
+def test_a_run_with_a_duty_rests_between_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rests = network(), []
+    error, draw = least_squares(model)
+    monkeypatch.setattr(loop.time, "sleep", rests.append)
+    begun = time.perf_counter()
+    train(model, error, LoopSettings("toy", 1, 4, 1e-2, duty=0.25), draw=draw)
+    worked = time.perf_counter() - begun
+    assert len(rests) == 3 and 0 < sum(rests) < 3 * worked  # three times what a step took, after all but the last
+    train(model, error, LoopSettings("toy", 1, 4, 1e-2), draw=draw)
+    assert len(rests) == 3
 
 
 def test_muon_orthogonalises_matrices_of_one_shape_as_each_alone() -> None:

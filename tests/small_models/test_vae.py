@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
 
+from suti.io.atomic import write_json
 from suti.models.base import load_base
 from suti.models.codec import LatentCodec
 from suti.small_models import base, vae
+from suti.small_models.decoder import WEIGHTS, adopt_decoder
 from suti.small_models.loop import LoopSettings
 from suti.small_models.pool import Pool
 from suti.small_models.streams import base_stream
@@ -69,6 +72,43 @@ def test_a_latent_base_trains_saves_loads_and_goes_on(small: Path, tmp_path: Pat
     more = load_base(str(tmp_path / "more"))
     weight, moved = (b.unet.mid_block.resnets[0].conv1.weight for b in (loaded, more))
     assert 0 < float((weight - moved).abs().mean()) < 0.1 * float(weight.abs().mean())  # on from there, not anew
+
+
+def test_a_base_takes_the_decoder_that_went_on_alone(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = dict(pool=small, batch_size=2, blocks=1)
+    vae.train_vae(LoopSettings("vae", 3, 1, 1e-3, optimizer="muon"), tmp_path / "vae", **shared)
+    base.train_base(LoopSettings("base", 3, 1, 1e-3), tmp_path / "base", vae=tmp_path / "vae", **shared)
+    figures = iter([20.0, 21.0])
+    monkeypatch.setattr(vae, "evaluate_vae", lambda model, seed: {"psnr": next(figures)})
+    settings = LoopSettings("vae", 3, 2, 1e-2, optimizer="muon", ema_decay=0.5)
+    vae.train_decoder(settings, tmp_path / "more", initial=tmp_path / "base/vae", **shared)
+    old, new = (load_file(tmp_path / name / WEIGHTS) for name in ("base/vae", "more"))
+    moved = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
+    assert moved == {"decoder"}
+    assert adopt_decoder(tmp_path / "base", tmp_path / "more")
+    assert (tmp_path / "base/vae" / WEIGHTS).read_bytes() == (tmp_path / "more" / WEIGHTS).read_bytes()
+    assert torch.equal(load_base(str(tmp_path / "base")).vae.decoder.conv_in.bias.half(), new["decoder.conv_in.bias"])
+    assert json.loads((tmp_path / "base/provenance.json").read_text())["decoder"]["held_out"] == {"psnr": 21.0}
+
+
+@pytest.mark.parametrize(("psnr", "weight"), [(20.0, "decoder.conv_in.bias"), (21.0, "quant_conv.bias")])
+def test_a_base_keeps_its_decoder(tmp_path: Path, psnr: float, weight: str) -> None:
+    """Where the new one draws no better, or its latents are not the base's."""
+    tensors = {"decoder.conv_in.bias": torch.zeros(4), "quant_conv.bias": torch.zeros(4)}
+    record = {"held_out": {"psnr": psnr}, "settings": {"held_out_initial": {"psnr": 20.0}}}
+    for folder, changed in (("base/vae", {}), ("vae", {weight: torch.ones(4)})):
+        (tmp_path / folder).mkdir(parents=True)
+        save_file(tensors | changed, tmp_path / folder / WEIGHTS)
+        write_json(tmp_path / folder / "provenance.json", record)
+    kept = (tmp_path / "base/vae" / WEIGHTS).read_bytes()
+    if psnr > 20:
+        with pytest.raises(ValueError, match=r"quant_conv\.bias is not that of"):
+            adopt_decoder(tmp_path / "base", tmp_path / "vae")
+    else:
+        assert not adopt_decoder(tmp_path / "base", tmp_path / "vae")
+    assert (tmp_path / "base/vae" / WEIGHTS).read_bytes() == kept
 
 
 def test_a_base_of_pixels_halves_larger_renders(small: Path, tmp_path: Path) -> None:
