@@ -121,8 +121,9 @@ def test_shipped_probe_sees_the_truth(shipped: Probe) -> None:
         "colour": 0.6,
         "effect": 0.8,
     }
-    for name, least in wanted.items():
-        assert np.mean([row[name] == value for row, value in zip(truth, found[name], strict=True)]) >= least, name
+    for name, least in wanted.items():  # a pencil sketch has no colour to be seen
+        right = [row[name] == value for row, value in zip(truth, found[name], strict=True) if name in row]
+        assert len(right) > 48 and np.mean(right) >= least, name
 
 
 def test_shipped_probe_tells_subjects_texts_and_flaws_apart(shipped: Probe) -> None:
