@@ -83,11 +83,7 @@ def test_wrong_demonstrations_are_those_of_the_next_subject():
     for name, (keys, values) in shown["right"].keys_values.items():
         others = shown["wrong"].keys_values[name]
         assert torch.equal(others[0][1], keys[0]) and torch.equal(others[1][0], values[2])
-<<<<<<< HEAD
     assert shown["none"] is None
-=======
-    assert not shown["none"]
->>>>>>> types
 
 
 def test_at_the_start_all_demonstrations_are_alike():
