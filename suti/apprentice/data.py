@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -41,6 +41,8 @@ class Batch:
         k: demonstrations a subject.
         first: row of the whole step at which this part begins.
         total: rows of the whole step, those of all processes.
+        target_keys: S T names of the targets' pictures; shown_keys: S k of the demonstrations', '' where the view is
+            the step's own.
     """
 
     targets: torch.Tensor
@@ -51,6 +53,8 @@ class Batch:
     k: int
     first: int
     total: int
+    target_keys: list[str] = field(default_factory=list)
+    shown_keys: list[str] = field(default_factory=list)
 
     def split(self, parts: int) -> list[Batch]:
         """Micro-batches of whole subjects, as even as can be."""
@@ -63,7 +67,7 @@ class Batch:
             t, d = slice(own.start * rows, own.stop * rows), slice(own.start * self.k, own.stop * self.k)
             found.append(
                 Batch(self.targets[t], self.prompts[t], self.demonstrations[d], self.texts[d], self.present[t],
-                      self.k, self.first + t.start, self.total)
+                      self.k, self.first + t.start, self.total, self.target_keys[t], self.shown_keys[d])
             )  # fmt: skip
         return found
 
@@ -121,6 +125,7 @@ def make_batch(
     own = share_of(len(chosen), *process)
     k, rows = settings.demonstrations, settings.targets_per_subject
     targets, prompts, shown, texts, present = [], [], [], [], []
+    target_keys, shown_keys = [], []
     for place, number in enumerate(chosen):
         subject = subjects[number]
         demonstrations, chosen_targets = draw_pictures(subject, k, rows, rng)
@@ -134,16 +139,18 @@ def make_batch(
             key, text = subject.demonstrations[i]
             picture = snapshot(demonstration_picture(key), settings.demonstration_augmentation, views)
             shown.append(to_tensor(picture, size))
+            shown_keys.append("" if settings.demonstration_augmentation else key)
             texts.append(name(text, subject))
         for i, draw in drawn:
             key, prompt = subject.targets[i]
             targets.append(to_tensor(target_picture(key), size))
+            target_keys.append(key)
             drop_text, drop_demonstrations = dropped(draw, settings)
             prompts.append("" if drop_text else name(prompt, subject))
             present.append(0.0 if drop_demonstrations else 1.0)
     return Batch(
         torch.stack(targets), prompts, torch.stack(shown), texts, torch.tensor(present), k,
-        first=own.start * rows, total=len(chosen) * rows,
+        first=own.start * rows, total=len(chosen) * rows, target_keys=target_keys, shown_keys=shown_keys,
     )  # fmt: skip
 
 

@@ -26,26 +26,25 @@ from suti.optim.adafactor import BankedAdafactor
 from suti.seeds import torch_generator
 
 TEXT_BYTES = 2**28  # of texts' conditions kept at a time
+LATENT_BYTES = 2**28  # of pictures' latents kept; a training with more encodes each picture as often as it is drawn
 
 
 def apprentice_loss(
-    apprentice: Backbone, batch: Batch, text: Conditions, texts: Conditions, noise: torch.Tensor,
-    timesteps: torch.Tensor,
+    apprentice: Backbone, batch: Batch, x_start: torch.Tensor, shown: torch.Tensor, text: Conditions,
+    texts: Conditions, noise: torch.Tensor, timesteps: torch.Tensor,
 ) -> torch.Tensor:  # fmt: skip
     """Eq. 5: denoise the expert's sample y_s given its prompt p_s and the demonstrations C_s. A scalar.
 
     Args:
         apprentice: the base around the apprentice's network.
+        x_start: ``(S T, C, h, w)``, clean inputs of the targets; shown: ``(S k, C, h, w)``, of the demonstrations.
         text: conditions of the targets' prompts, S T rows; texts: of the demonstrations', S k rows.
         noise: as the targets' clean inputs; timesteps: ``(S T,)``.
     """
-    codec, device = apprentice.codec, apprentice.device
-    shown = apprentice.encode_references(codec.encode(batch.demonstrations.to(device)), texts, batch.k)
-    shown = shown.with_present(batch.present.to(device))
+    references = apprentice.encode_references(shown, texts, batch.k).with_present(batch.present.to(apprentice.device))
     return denoising_loss(
-        lambda x, t: apprentice.predict(x, t, text, shown),
-        apprentice.schedule, codec.encode(batch.targets.to(device)), noise, timesteps,
-    ).mean()  # fmt: skip
+        lambda x, t: apprentice.predict(x, t, text, references), apprentice.schedule, x_start, noise, timesteps
+    ).mean()
 
 
 class ApprenticeLoss(torch.nn.Module):
@@ -56,10 +55,11 @@ class ApprenticeLoss(torch.nn.Module):
         self.network, self._apprentice = apprentice.network, apprentice
 
     def forward(
-        self, batch: Batch, text: Conditions, texts: Conditions, noise: torch.Tensor, timesteps: torch.Tensor
-    ) -> torch.Tensor:
+        self, batch: Batch, x_start: torch.Tensor, shown: torch.Tensor, text: Conditions, texts: Conditions,
+        noise: torch.Tensor, timesteps: torch.Tensor,
+    ) -> torch.Tensor:  # fmt: skip
         """The loss of a part of a step, a scalar."""
-        return apprentice_loss(self._apprentice, batch, text, texts, noise, timesteps)
+        return apprentice_loss(self._apprentice, batch, x_start, shown, text, texts, noise, timesteps)
 
 
 @dataclass
@@ -71,6 +71,7 @@ class Trainer:
         accelerator: the processes that train together; by default those that the environment names, so one.
         losses: rows {step, loss}; validation: rows {step, right, wrong, none} (``suti.apprentice.validation``).
         text_bytes: hidden states of texts kept at a time, bytes.
+        keep_latents: whether pictures are encoded once and kept (``latents_fit``).
         waited: share of the steps' time, in this process's life, that was spent waiting for data.
     """
 
@@ -85,10 +86,12 @@ class Trainer:
     waited: float = 0.0
     accelerator: Accelerator = None
     text_bytes: int = TEXT_BYTES
+    keep_latents: bool = False
     ema: EMAModel = field(init=False)
     optimizer: BankedAdafactor = field(init=False)
     apprentice: Backbone = field(init=False)
     _texts: dict[str, Conditions] = field(default_factory=dict, init=False)
+    _latents: dict[str, torch.Tensor] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.apprentice = self.base.with_network(self.unet)
@@ -149,7 +152,11 @@ class Trainer:
             with nullcontext() if number == len(parts) else self.accelerator.no_sync(self._loss):
                 with autocast(self.compute, device):
                     text, texts = self.encode(part.prompts), self.encode(part.texts)
-                    loss = self._loss(part, text, texts, noise[rows].to(device), timesteps[rows].to(device))
+                    x_start = self.clean(part.targets, part.target_keys)
+                    shown = self.clean(part.demonstrations, part.shown_keys)
+                    loss = self._loss(
+                        part, x_start, shown, text, texts, noise[rows].to(device), timesteps[rows].to(device)
+                    )
                 # Gradients are averaged over processes, so each weighs its part by the number of them.
                 with deterministic_backward(device):
                     self.accelerator.backward(loss * (share * self.accelerator.num_processes))
@@ -176,6 +183,24 @@ class Trainer:
                     self._texts = {known: self._texts[known] for known in texts if known in self._texts}
                 self._texts[text] = row
         return Conditions.join([self._texts[text] for text in texts])
+
+    def clean(self, pictures: torch.Tensor, keys: Sequence[str]) -> torch.Tensor:
+        """Clean inputs ``(B, C, h, w)`` of pictures ``(B, 3, H, W)``.
+
+        With ``keep_latents`` a picture that has a key is encoded once, by itself: what it becomes then depends neither
+        on the pictures beside it nor on where a killed run went on.
+        """
+        codec, device = self.base.codec, self.base.device
+        if not (self.keep_latents and keys and all(keys)):
+            return codec.encode(pictures.to(device))
+        for key, picture in zip(keys, pictures, strict=True):
+            if key not in self._latents:
+                self._latents[key] = codec.encode(picture[None].to(device))
+        return torch.cat([self._latents[key] for key in keys])
+
+    def latents_fit(self, pictures: int) -> bool:
+        """Whether a VAE's latents of so many pictures may be kept; patches of pixels cost nothing to make anew."""
+        return not self.base.codec.bounded and pictures * 4 * math.prod(self.base.shape) <= LATENT_BYTES
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
