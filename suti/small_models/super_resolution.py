@@ -132,7 +132,7 @@ def train_super_resolution(
         index = {"_class_name": "PixelSuperResolution", "unet": ["diffusers", "UNet2DModel"]}
         write_json(part / "model_index.json", index | {"scheduler": ["diffusers", "DDIMScheduler"]})
         store_half(part)
-    extra = {"batch_size": BATCH, "max_noise_level": MAX_NOISE_LEVEL, "edge_weight": EDGE_WEIGHT}
+    extra: dict[str, Any] = {"batch_size": BATCH, "max_noise_level": MAX_NOISE_LEVEL, "edge_weight": EDGE_WEIGHT}
     extra |= {} if initial is None else {"initial": str(initial)}
     evaluate(folder, settings, spent, evaluate_super_resolution, extra)
 

@@ -171,8 +171,8 @@ def train_decoder(
         vae.save_pretrained(part)
         store_half(part)
         saved = AutoencoderKL.from_pretrained(part, torch_dtype=torch.float32).to(device)
-        extra = {"batch_size": batch_size, "pictures_rendered": store.pictures, "edge_weight": EDGE_WEIGHT}
-        extra |= {"trained": "decoder", "initial": str(initial), "held_out_initial": before}
+        extra: dict[str, Any] = {"batch_size": batch_size, "pictures_rendered": store.pictures}
+        extra |= {"edge_weight": EDGE_WEIGHT, "trained": "decoder", "initial": str(initial), "held_out_initial": before}
         write_provenance(part, settings, spent, evaluate_vae(saved, settings.seed), extra)
 
 
