@@ -76,15 +76,17 @@ def test_errors_name_what_is_wrong(stage: PixelSuperResolution) -> None:
 
 
 def test_shipped_stage_is_sharper_than_bicubic_and_near_the_truth() -> None:
-    """Small and briefly trained: it restores edges that bicubic blurs, at a PSNR that is no better (docs/limits.md)."""
+    """It restores the edges that bicubic blurs, is nearer to the truth, and adds little noise."""
     if not (SHIPPED / "provenance.json").is_file():
         pytest.skip("resources/models/super_resolution is absent; train it with `make models`")
     low, high = training.low_and_high(("test", "super_resolution"), 16)
     big, blurred = PixelSuperResolution.from_pretrained(SHIPPED).upscale(low), training.bicubic(low)
 
-    def edges(images: np.ndarray) -> float:
-        """Mean absolute difference of neighbouring pixels."""
+    def variation(images: np.ndarray) -> float:
+        """Mean absolute difference of neighbouring pixels: that of an edge is the same sharp or soft, noise adds."""
         return float(np.abs(np.diff(images.astype(np.float64), axis=2)).mean())
 
-    assert abs(edges(big) - edges(high)) < abs(edges(blurred) - edges(high))
-    assert training.psnr(big, high) > training.psnr(blurred, high) - 2.5
+    sharp, soft, truth = (training.sharpness(images) for images in (big, blurred, high))
+    assert soft * 1.2 < sharp < truth
+    assert training.psnr(big, high) > training.psnr(blurred, high)
+    assert variation(big) < 1.2 * variation(high)
