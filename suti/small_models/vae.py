@@ -181,11 +181,7 @@ def train_decoder(
         saved = AutoencoderKL.from_pretrained(part, torch_dtype=torch.float32).to(device)
         extra: dict[str, Any] = {"batch_size": batch_size, "pictures_rendered": store.pictures}
         extra |= {"edge_weight": EDGE_WEIGHT, "trained": "decoder", "initial": str(initial), "held_out_initial": before}
-<<<<<<< HEAD
         write_provenance(part, settings, spent, (judge or evaluate_vae)(saved, settings.seed), extra)
-=======
-        write_provenance(part, settings, spent, evaluate_vae(saved, settings.seed), extra)
->>>>>>> green
 
 
 @torch.no_grad()
