@@ -209,6 +209,34 @@ def test_few_texts_are_kept():
     assert torch.equal(again.encode(texts).hidden_states, want.hidden_states) and len(again._texts) <= 4
 
 
+def test_a_latent_base_encodes_each_picture_once(tmp_path, monkeypatch):
+    now = trainer("latent", steps=6)
+    size, encode, taken = now.base.image_size, now.base.vae.encode, []
+    monkeypatch.setattr(now.base.vae, "encode", lambda x: taken.append(len(x)) or encode(x))
+    train_apprentice(now, SUBJECTS, READ, READ, tmp_path / "kept")
+    assert (
+        now.keep_latents
+        and set(taken) == {1}
+        and len(taken) <= len({k for s in SUBJECTS for k, _ in s.targets + s.demonstrations})
+    )
+    views = make(0, settings=now.settings.model_copy(update={"demonstration_augmentation": 1.0}), size=size)
+    assert views.shown_keys == [""] * 4 and all(views.target_keys)
+    taken.clear()
+    now.clean(views.demonstrations, views.shown_keys)
+    assert sum(taken) == 4  # a view that was drawn for this step alone is no picture to keep
+
+
+def test_kept_latents_are_those_of_the_step(tmp_path):
+    kept, plain = trainer("latent", steps=1), trainer("latent", steps=1)
+    kept.keep_latents = True
+    batch = make(0, size=kept.base.image_size)
+    for part in (batch, *batch.split(2)):
+        for pictures, keys in ((part.targets, part.target_keys), (part.demonstrations, part.shown_keys)):
+            assert len(keys) == len(pictures)
+            torch.testing.assert_close(kept.clean(pictures, keys), plain.clean(pictures, keys), rtol=1e-4, atol=1e-5)
+    assert not trainer("pixel").latents_fit(1) and not kept.latents_fit(2**30)
+
+
 def test_it_learns_and_moves_both_kinds_of_layers(tmp_path):
     before = trainer()
     start = {n: p.clone() for n, p in before.unet.named_parameters()}
