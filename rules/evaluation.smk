@@ -7,6 +7,7 @@ use rule program as prepare_benchmark with:
     output:
         **BENCHMARK,
         references=f"{R}/benchmark/references.tar",
+        appearances=f"{R}/benchmark/appearances.tar",
         targets=f"{R}/benchmark/targets.parquet",
         target_images=f"{R}/benchmark/targets.tar",
     params:
@@ -38,6 +39,7 @@ use rule gpu_program as evaluate with:
         model_files(CONFIG.evaluation.probe),
         unpack(lambda wildcards: generations(wildcards.run)),
         references=f"{R}/benchmark/references.tar",
+        appearances=f"{R}/benchmark/appearances.tar",
         demonstrations=BENCHMARK["images"],
     output:
         metrics=f"{R}/metrics/{{run}}.parquet",

@@ -2,6 +2,7 @@
 
     python scripts/evaluate.py --run base --generations results/generations/base.parquet \\
         --images results/generations/base.tar --references results/benchmark/references.tar \\
+        --appearances results/benchmark/appearances.tar \\
         --demonstrations results/benchmark/images.tar --cache results/metrics/cache/base \\
         --metrics results/metrics/base.parquet
 
@@ -29,6 +30,9 @@ def main() -> None:
     arguments.add_argument("--generations", required=True, help="table 'generations'")
     arguments.add_argument("--images", required=True, help="its image shard")
     arguments.add_argument("--references", required=True, help="shard of real pictures, keys SUBJECT__NN")
+    arguments.add_argument(
+        "--appearances", required=True, help="shard of real pictures as a prompt asks for them, SUBJECT__PROMPT__NN"
+    )
     arguments.add_argument("--demonstrations", required=True, help="shard of demonstrations, keys SUBJECT__NN")
     arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="embeddings of this run")
     arguments.add_argument("--metrics", required=True, help="table 'image_metrics' to write")
@@ -55,7 +59,13 @@ def main() -> None:
         from suti.small_models.probe_network import load_probe
 
         probe = load_probe(s["evaluation.probe"], s.compute)
-        judged = judge_run(generations, LazyPictures(args.images), PicturesBySubject(args.references), probe)
+        judged = judge_run(
+            generations,
+            LazyPictures(args.images),
+            PicturesBySubject(args.references),
+            probe,
+            PicturesBySubject(args.appearances),
+        )
         result = result.assign(**{name: judged[name] for name in judged if name not in generations})
     tables.write(args.metrics, "image_metrics", result)
     print(f"{args.run}: {len(result)} pictures, {embeddings.embedded} embedded, the rest from {args.cache}")

@@ -26,7 +26,6 @@ from suti.models.base import load_base
 from suti.models.encoders import load_text_image_encoder
 
 ROOT = Path(__file__).resolve().parent.parent
-CHUNK = 16  # pairs drawn at once, and kept as one
 
 
 def chunk_of(chunk: list[Pair], found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -51,6 +50,7 @@ def main() -> None:
     arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="finished chunks")
     arguments.add_argument("--pairs", required=True, metavar="FILE", help="table 'instruction_pairs' to write")
     arguments.add_argument("--images", required=True, metavar="FILE", help="shard of pictures to write")
+    arguments.add_argument("--chunk", type=int, default=16, metavar="N", help="pairs drawn at once, and kept as one")
     args = arguments.parse_args()
     s = args.settings
     device = prepare(s.compute)
@@ -68,9 +68,9 @@ def main() -> None:
     finished = Finished(args.cache)
     rows: list[dict[str, object]] = []
     files: list[tuple[str, bytes]] = []
-    starts = range(0, len(pairs), CHUNK)
+    starts = range(0, len(pairs), args.chunk)
     for start in tqdm(starts, desc="pairs", unit="chunk", mininterval=5):
-        chunk = pairs[start : start + CHUNK]
+        chunk = pairs[start : start + args.chunk]
         address = content_address([[asdict(pair) for pair in chunk], context])
         drawn = finished.find(address, lambda _, found, chunk=chunk: chunk_of(chunk, found))
         if drawn is None:

@@ -3,6 +3,7 @@
 
     python scripts/prepare_benchmark.py --subjects subjects.parquet --prompts prompts.parquet \\
         --demonstrations demonstrations.parquet --images images.tar --references references.tar \\
+        --appearances appearances.tar \\
         --targets targets.parquet --target-images targets.tar \\
         --settings '{"evaluation.benchmark": "dreambench", "evaluation.path": "dreambooth/dataset", ...}'
 """
@@ -10,8 +11,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from suti.benchmark.contents import Benchmark, thinned
 from suti.benchmark.sources import Choice, find_source
@@ -47,6 +50,7 @@ def main() -> None:
         "demonstrations": "table 'demonstrations'",
         "images": "shard of the demonstrations' pictures",
         "references": "shard of real pictures, keys SUBJECT__NN",
+        "appearances": "shard of real pictures as a prompt asks for them, keys SUBJECT__PROMPT__NN",
         "targets": "table 'generations' of the run 'real'",
         "target-images": "its shard of pictures",
     }.items():
@@ -56,13 +60,14 @@ def main() -> None:
 
     result = load(args.settings)
 
-    def references() -> Iterator[tuple[str, bytes]]:
-        for subject_id, pictures in result.references.items():
+    def numbered(groups: Mapping[str, Sequence[np.ndarray]]) -> Iterator[tuple[str, bytes]]:
+        for key, pictures in groups.items():
             for number, picture in enumerate(pictures):
-                yield f"{subject_id}__{number:02d}.png", encode_png(picture)
+                yield f"{key}__{number:02d}.png", encode_png(picture)
 
     write_shard(args.images, ((f"{k}.png", encode_png(v)) for k, v in result.demonstration_images.items()))
-    write_shard(args.references, references())
+    write_shard(args.references, numbered(result.references))
+    write_shard(args.appearances, numbered(result.appearances))
     write_shard(args.target_images, ((f"{k}.png", encode_png(v)) for k, v in result.target_images.items()))
     tables.write(args.subjects, "benchmark_subjects", result.subjects)
     tables.write(args.prompts, "benchmark_prompts", result.prompts)

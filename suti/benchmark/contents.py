@@ -17,7 +17,8 @@ class Benchmark:
     """Rows of the tables benchmark_subjects, benchmark_prompts, demonstrations and generations (run 'real').
 
     Pictures are uint8 (H, W, 3). ``demonstrations`` and ``targets`` key theirs by image_id and sample_id;
-    ``references`` maps a subject to its real pictures.
+    ``references`` maps a subject to its real pictures, ``appearances`` the key SUBJECT__PROMPT of a prompt that changes
+    the subject's looks to real pictures of the subject so changed.
     """
 
     subjects: list[dict] = field(default_factory=list)
@@ -26,6 +27,7 @@ class Benchmark:
     targets: list[dict] = field(default_factory=list)
     demonstration_images: dict[str, np.ndarray] = field(default_factory=dict)
     references: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    appearances: dict[str, list[np.ndarray]] = field(default_factory=dict)
     target_images: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -49,12 +51,19 @@ def thinned(benchmark: Benchmark, main_subjects: int, n: int) -> Benchmark:
         return (row["subject_id"], row["prompt_id"]) not in dropped
 
     targets = [row for row in benchmark.targets if stays(row)]
+    gone = {appearance_key(*pair) for pair in dropped}
     return replace(
         benchmark,
         prompts=[row for row in benchmark.prompts if stays(row)],
         targets=targets,
         target_images={row["sample_id"]: benchmark.target_images[row["sample_id"]] for row in targets},
+        appearances={key: pictures for key, pictures in benchmark.appearances.items() if key not in gone},
     )
+
+
+def appearance_key(subject_id: str, prompt_id: str) -> str:
+    """Key of the real pictures that show a subject as one of its prompts asks."""
+    return f"{subject_id}__{prompt_id}"
 
 
 def target_row(sample_id: str, subject_id: str, prompt_id: str, prompt: str, image_index: int = 0) -> dict:

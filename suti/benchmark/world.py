@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suti.benchmark.contents import Benchmark, target_row
+from suti.benchmark.contents import Benchmark, appearance_key, target_row
 from suti.benchmark.prompts import prompt_rows
 from suti.io.atomic import atomic_path
 from suti.io.shards import encode_png
@@ -74,11 +74,11 @@ def benchmark_prompts(subjects: Sequence[Subject]) -> list[dict[str, str]]:
     ]
 
 
-def compositional_prompts(subjects: Sequence[Subject], depths: Sequence[int] = (1, 2, 3, 4)) -> list[dict[str, str]]:
-    """Prompts that grow as in DreamBench-v2: a background, then an accessory, a style and a colour.
+def compositional_prompts(subjects: Sequence[Subject], depths: Sequence[int] = (1, 2, 3)) -> list[dict[str, str]]:
+    """Prompts that grow as in DreamBench-v2: a background, then an accessory and a colour.
 
-    One chain a subject; each depth keeps what the one before it asked for. Rows as in `benchmark_prompts`,
-    with prompt_id 'c1' to 'c4' and skill 'compositional'.
+    One chain a subject; each depth keeps what the one before it asked for. No style: a sketch hides the place and the
+    colour. Rows as in `benchmark_prompts`, with prompt_id 'c1' to 'c3' and skill 'compositional'.
     """
     rows = []
     for subject in subjects:
@@ -87,7 +87,6 @@ def compositional_prompts(subjects: Sequence[Subject], depths: Sequence[int] = (
         chain = {
             "background": str(rng.choice(list(BACKGROUNDS))),
             "accessory": str(rng.choice(list(ACCESSORIES))),
-            "style": str(rng.choice(list(STYLES))),
             "recolour": str(rng.choice(colours)),
         }
         for depth in depths:
@@ -119,12 +118,31 @@ def style_prompts(subjects: Sequence[Subject]) -> list[dict[str, str]]:
     ]
 
 
-def demonstrations(subject: Subject, k: int, seed: int | str, *, size: int = 64, spread: float = 0.0) -> Demonstrations:
+@dataclass(frozen=True)
+class Appearance:
+    """What a prompt changes of a subject's looks; the default changes nothing."""
+
+    style: str = PHOTO
+    recolour: str | None = None
+    effect: str | None = None
+
+    @classmethod
+    def of(cls, prompt: str) -> Appearance:
+        """The appearance that a prompt of the world asks for."""
+        truth = parse(prompt)
+        return cls(truth.style or PHOTO, truth.recolour, truth.effect)
+
+
+def demonstrations(
+    subject: Subject, k: int, seed: int | str, *, size: int = 64, spread: float = 0.0,
+    appearance: Appearance = Appearance(),
+) -> Demonstrations:  # fmt: skip
     """k photos of the subject, without accessories, in k different scenes, captioned as in 'a cat in the
     snow'.
 
     The first k of more are the same k. Other values of `seed` give other photos, e.g. the metrics'
-    references. spread: how far their poses differ (`scenes.widen`), in [0, 1].
+    references. spread: how far their poses differ (`scenes.widen`), in [0, 1]. appearance: the subject recoloured,
+    under an effect or in a style, in the same places and poses.
     """
     if not 1 <= k <= len(BACKGROUNDS):
         raise ValueError(f"k: {k} demonstrations; the world has backgrounds for 1 to {len(BACKGROUNDS)}")
@@ -134,9 +152,9 @@ def demonstrations(subject: Subject, k: int, seed: int | str, *, size: int = 64,
             keyed_rng("demonstration", seed, subject.subject_id, i),
             background=str(place),
             accessory=None,
-            style=PHOTO,
-            recolour=None,
-            effect=None,
+            style=appearance.style,
+            recolour=appearance.recolour,
+            effect=appearance.effect,
         )
         for i, place in enumerate(places)
     ]
@@ -172,6 +190,9 @@ def world_benchmark(
 ) -> Benchmark:  # fmt: skip
     """The world's benchmark: unseen subjects, whose references and true targets are renders that no system sees.
 
+    A prompt for another colour, an effect or a style is judged by references of the subject so changed: a true picture
+    of a dog that was asked to be red is no picture of the brown one.
+
     Args:
         count: demonstrations a subject.
         spread: of the demonstrations' poses (`suti.world.scenes.widen`).
@@ -197,12 +218,27 @@ def world_benchmark(
             result.demonstrations.append({"subject_id": subject_id, "image_id": key, "text": caption})
             result.demonstration_images[key] = image
         result.references[subject_id] = list(demonstrations(subject, REFERENCES, f"references-{seed}").images)
+        result.appearances.update(changed_references(subject, rows, seed))
         for row in rows:
             for index in range(images_per_prompt):
                 key = f"{subject_id}__{row['prompt_id']}__{index}"
                 result.targets.append(target_row(key, subject_id, row["prompt_id"], row["prompt"], index))
                 result.target_images[key] = target(subject, row["prompt"], f"target-{seed}", index=index)
     return result
+
+
+def changed_references(subject: Subject, prompts: Sequence[dict], seed: int) -> dict[str, list[np.ndarray]]:
+    """References of the prompts that change the subject's looks, by ``appearance_key``; each look is rendered once."""
+    looks = {row["prompt_id"]: Appearance.of(row["prompt"]) for row in prompts}
+    rendered = {
+        look: list(demonstrations(subject, REFERENCES, f"references-{seed}", appearance=look).images)
+        for look in set(looks.values()) - {Appearance()}
+    }
+    return {
+        appearance_key(subject.subject_id, prompt_id): rendered[look]
+        for prompt_id, look in looks.items()
+        if look in rendered
+    }
 
 
 def world_pictures(folder: Path, seed: int, subjects: int = SUBJECTS) -> int:

@@ -28,7 +28,7 @@ PIXELS = "pixels"  # the spec of the thumbnails that the copy check compares
 BATCH = 64  # pictures an encoder sees at once
 EXACT_BATCH = 128  # the same for groups that are embedded by themselves: a subject of 25 prompts x 4 fits
 BATCH_PIXELS = 64_000_000  # and no more pixels than these: photos of a camera are large
-KEPT = 512  # rows after which a file of the cache is written, so that a killed run goes on from there
+KEPT = 512  # rows of a file of the cache
 DECODERS = 4  # threads: Pillow decodes without the interpreter's lock
 NAMED = 5  # unusable pictures that an error names
 LIBRARIES = {"open_clip:": "open_clip_torch", "transformers:": "transformers"}
@@ -82,6 +82,8 @@ class Embeddings:
             by rounding, on the batch in which it was made; so pictures come in groups (``prepare_groups``), texts by
             the call, each group goes through an encoder by itself, and a row is kept under its group. Without it a
             row is kept under its own content alone, and serves all.
+        batch: pictures that an encoder sees at once.
+        kept: rows after which a file of the cache is written, so that a killed run goes on from there.
     """
 
     def __init__(
@@ -92,9 +94,12 @@ class Embeddings:
         partial: bool = False,
         load: Callable[[str, Compute], Any] | None = None,
         exact: bool = False,
+        batch: int = BATCH,
+        kept: int = KEPT,
     ) -> None:
         self.cache, self.compute, self.max_pixels, self.partial = cache, compute or Compute(), max_pixels, partial
         self.exact = exact
+        self._batch, self._kept = batch, kept
         self.bad: dict[Place, str] = {}
         self.embedded = 0  # pictures that went through an encoder, counted once an encoder
         self._load = load or _load
@@ -243,7 +248,7 @@ class Embeddings:
                     keys.extend(self.key(path) for path, _ in chosen)
                     rows.append(found)
                     self.embedded += len(chosen)
-                    if len(keys) >= KEPT:
+                    if len(keys) >= self._kept:
                         self._flush(encoding, waiting)
                 bar.update(len(batch))
         finally:
@@ -276,7 +281,10 @@ class Embeddings:
                 except BadImage as error:
                     self.bad[path] = str(error)
                     continue
-                if len(batch) == BATCH or sum(image.shape[0] * image.shape[1] for _, image in batch) > BATCH_PIXELS:
+                if (
+                    len(batch) == self._batch
+                    or sum(image.shape[0] * image.shape[1] for _, image in batch) > BATCH_PIXELS
+                ):
                     yield batch
                     batch = []
         if batch:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from suti.benchmark.contents import appearance_key
 from suti.evaluation.metrics import KEYS, SCORES, overall
 
 
@@ -30,6 +31,7 @@ def judge_run(
     images: Mapping[str, np.ndarray],
     references: Mapping[str, Sequence[np.ndarray]],
     probe: Probe,
+    appearances: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> pd.DataFrame:
     """Subject, text, realism and overall of every picture of a run, in the order of its generations.
 
@@ -40,6 +42,8 @@ def judge_run(
         generations: table 'generations'. An empty prompt means a real photo, which has no score of text.
         images: uint8 (H, W, 3) by sample_id.
         references: real pictures, uint8 (H, W, 3), by subject_id.
+        appearances: by SUBJECT__PROMPT, real pictures that show the subject as that prompt asks: recoloured, wet,
+            sketched. They stand in the place of ``references`` for that prompt.
 
     Raises:
         ValueError: a picture or prompt that the probe cannot judge.
@@ -50,8 +54,11 @@ def judge_run(
     for subject_id, rows in tqdm(groups.items(), desc="judging subjects", mininterval=5):
         pictures = [images[key] for key in result["sample_id"].iloc[rows]]
         prompts = generations["prompt"].iloc[rows].tolist()
+        plain = references[str(subject_id)]
+        keys = [appearance_key(str(subject_id), prompt) for prompt in generations["prompt_id"].iloc[rows]]
+        changed = {key: appearances[key] for key in set(keys) if appearances is not None and key in appearances}
         try:
-            answers = probe.judge(pictures, prompts, [references[str(subject_id)]] * len(pictures))
+            answers = probe.judge(pictures, prompts, [changed.get(key, plain) for key in keys])
         except ValueError as error:
             raise ValueError(
                 f"{error}; the probe knows the world only, set evaluation.probe to null for photos"

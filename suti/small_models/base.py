@@ -32,7 +32,7 @@ from suti.models.conditions import HIDDEN_STATES, Conditions
 from suti.models.pipeline import save_base
 from suti.seeds import generator, torch_generator
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.pool import Pool
+from suti.small_models.pool import Pool, Stream
 from suti.small_models.store import Store, Tensors
 from suti.small_models.streams import IMAGE_SIZE, base_stream
 from suti.small_models.vae import from_bytes
@@ -141,6 +141,7 @@ def train_base(
     batch_size: int = 48,
     blocks: int = 2000,
     fresh: float | None = None,
+    stream: Stream | None = None,
 ) -> None:
     """Train UNet and text encoder on rendered pictures and write the base's folder (``load_base``).
 
@@ -150,6 +151,7 @@ def train_base(
         vae: folder of the autoencoder of a new base; None: patches of pixels.
         initial: folder of a base to go on from, its autoencoder included; None: new weights.
         fresh: new pictures a step; None: as many as the batch has.
+        stream: pictures to draw from; None: ``base_stream``.
     """
     device = torch.device(settings.device)
     if initial is not None:
@@ -167,7 +169,9 @@ def train_base(
     model = nn.ModuleDict({"unet": base.unet, "text_encoder": base.text_encoder})
     encode = cell_encoder(base.codec, base.image_size, device.type == "cuda")
     added = None if settings.seconds is not None else fresh or float(batch_size)
-    store = Store(Pool(pool, base_stream(settings.seed)), blocks, cell_reader(base.tokenizer), device, encode, added)
+    store = Store(
+        Pool(pool, stream or base_stream(settings.seed)), blocks, cell_reader(base.tokenizer), device, encode, added
+    )
     no_text = tokenize(base.tokenizer, [""]).short().to(device)
 
     def draw(step: int) -> Tensors:

@@ -31,8 +31,8 @@ from suti.seeds import generator, stable_hash
 from suti.small_models.companions import Companions, Tensors, to_float
 from suti.small_models.dino import image_processor
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.pool import Pool
-from suti.small_models.records import evaluate, store_half
+from suti.small_models.pool import Pool, Stream
+from suti.small_models.records import Judge, evaluate, store_half
 from suti.small_models.views import augment, draw_views, page_like
 from suti.small_models.vocabulary import build_tokenizer
 from suti.world.language import PromptTruth, parse, phrase
@@ -113,17 +113,25 @@ def train_captioner(
     checkpoint: Path | None = None,
     log: Path | None = None,
     pool: Path | None = None,
+    *,
+    subjects: int = SUBJECTS_PER_BATCH,
+    stream: Stream | None = None,
+    judge: Judge | None = None,
 ) -> None:
     """Train the captioner and write its folder (``AutoProcessor``, ``AutoModelForImageTextToText``).
 
-    ``pool``: folder of rendered pictures that trainers share. None: the pictures are rendered here.
+    Args:
+        pool: folder of rendered pictures that trainers share; None: the pictures are rendered here.
+        subjects: of a batch, two views each.
+        stream: pictures to draw from; None: ``companion_stream``.
+        judge: (folder, seed) -> held-out figures; None: ``evaluate_captioner``.
     """
     tokenizer = build_tokenizer(MAX_LENGTH)
     model = new_captioner(settings.seed, tokenizer)
-    pictures = Companions(settings, pool, Labels(settings.seed, tokenizer), 2 * SUBJECTS_PER_BATCH)
+    pictures = Companions(settings, pool, Labels(settings.seed, tokenizer), 2 * subjects, stream)
 
     def draw(step: int) -> Tensors:
-        return pictures.draw_subjects("captioner", settings.seed, step, SUBJECTS_PER_BATCH, hard=0.0)
+        return pictures.draw_subjects("captioner", settings.seed, step, subjects, hard=0.0)
 
     def loss(batch: Tensors) -> dict[str, torch.Tensor]:
         x = augment(to_float(batch["images"]), shift=2, jitter=0.06)
@@ -134,8 +142,8 @@ def train_captioner(
         to_device(model, "cpu").save_pretrained(part)
         TrOCRProcessor(image_processor(), tokenizer).save_pretrained(part)
         store_half(part)
-    extra = {"batch_size": 2 * SUBJECTS_PER_BATCH}
-    evaluate(folder, settings, spent, evaluate_captioner, extra)
+    extra = {"batch_size": 2 * subjects}
+    evaluate(folder, settings, spent, judge or evaluate_captioner, extra)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Checkpoints of the training loop: weights, average and optimiser state in one safetensors file."""
+"""Checkpoints of the training loop: weights, average and optimiser state in one file (suti/io/state.py)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from suti.io.atomic import atomic_path
+from suti.io.state import read_state, write_state
 
 
 def save_checkpoint(
@@ -22,17 +20,15 @@ def save_checkpoint(
     optimizers: Sequence[torch.optim.Optimizer],
     average: dict[str, Tensor],
 ) -> None:
-    """One safetensors file: weights, average, all optimiser state; its header has the step and the run's key."""
-    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"average/{name}": value for name, value in average.items()}
-    for name, parameter in parameters.items():
-        for optimizer in optimizers:
-            for what, value in optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer/{what}/{name}"] = value
-    # A copy each: safetensors refuses tensors that share memory, as tied weights do.
-    tensors = {name: value.detach().clone().contiguous().cpu() for name, value in tensors.items()}
-    with atomic_path(path) as part:
-        save_file(tensors, part, metadata={"step": str(step), "key": key})
+    """Write weights, average, all optimiser state, the step and the run's key."""
+    moments = {
+        name: dict(optimizer.state[parameter])
+        for name, parameter in parameters.items()
+        for optimizer in optimizers
+        if parameter in optimizer.state
+    }
+    weights = {name: value.clone() for name, value in model.state_dict().items()}  # tied ones share their memory
+    write_state(Path(path), {"key": key, "step": step, "model": weights, "average": average, "optimizer": moments})
 
 
 def load_checkpoint(
@@ -43,28 +39,28 @@ def load_checkpoint(
     optimizers: Sequence[torch.optim.Optimizer],
     average: dict[str, Tensor],
 ) -> int:
-    """The step to go on from: 0 without a checkpoint, or if the one there is of other settings."""
+    """The step to go on from: 0 without a checkpoint, or if the one there is damaged or of other settings."""
     if path is None or not Path(path).is_file():
         return 0
-    with safe_open(path, framework="pt") as stream:
-        metadata = stream.metadata() or {}
-        if metadata.get("key") != key:
-            print(f"{path}: checkpoint of other settings, starting anew")
-            return 0
-        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    model.load_state_dict({n.removeprefix("model/"): v for n, v in tensors.items() if n.startswith("model/")})
-    for name, value in tensors.items():
-        if name.startswith("average/"):
-            average[name.removeprefix("average/")].copy_(value)
+    try:
+        state = read_state(Path(path))
+    except ValueError as error:
+        print(f"{error}; starting anew")
+        return 0
+    if state["key"] != key:
+        print(f"{path}: checkpoint of other settings, starting anew")
+        return 0
+    model.load_state_dict(state["model"])
+    for name, value in state["average"].items():
+        average[name].copy_(value)
     owner = {id(p): optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
-    for name, value in tensors.items():
-        if name.startswith("optimizer/"):
-            what, _, of = name.removeprefix("optimizer/").partition("/")
-            parameter = parameters[of]
-            optimizer = owner[id(parameter)]
+    for name, moments in state["optimizer"].items():
+        parameter = parameters[name]
+        optimizer = owner[id(parameter)]
+        for what, value in moments.items():
             # A step counter stays where its optimiser keeps it: on the CPU, unless steps are captured.
             home = parameter.device if what != "step" or optimizer.defaults.get("capturable") else "cpu"
             optimizer.state[parameter][what] = value.to(home)
-    step = int(metadata["step"])
+    step = int(state["step"])
     print(f"resumed {path} at step {step}")
     return step

@@ -22,8 +22,8 @@ from suti.io.atomic import atomic_path, write_json
 from suti.seeds import generator, stable_hash
 from suti.small_models.companions import Companions, Tensors, to_float
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.pool import Pool
-from suti.small_models.records import evaluate, store_half
+from suti.small_models.pool import Pool, Stream
+from suti.small_models.records import Judge, evaluate, store_half
 from suti.small_models.streams import IMAGE_SIZE
 from suti.small_models.views import augment, draw_views, page_like, retrieval, supervised_contrastive
 from suti.small_models.vocabulary import build_tokenizer, vocabulary_words
@@ -140,18 +140,26 @@ def train_clip(
     checkpoint: Path | None = None,
     log: Path | None = None,
     pool: Path | None = None,
+    *,
+    subjects: int = SUBJECTS_PER_BATCH,
+    stream: Stream | None = None,
+    judge: Judge | None = None,
 ) -> None:
     """Train CLIP and write its folder (``open_clip.create_model_from_pretrained('local-dir:FOLDER')``).
 
-    ``pool``: folder of rendered pictures that trainers share. None: the pictures are rendered here.
+    Args:
+        pool: folder of rendered pictures that trainers share; None: the pictures are rendered here.
+        subjects: of a batch, two views each.
+        stream: pictures to draw from; None: ``companion_stream``.
+        judge: (folder, seed) -> held-out figures; None: ``evaluate_clip``.
     """
     tokenizer = build_tokenizer(CONTEXT_LENGTH)
     model = new_clip(settings.seed, tokenizer)
-    pictures = Companions(settings, pool, TextTargets(settings.seed, tokenizer), 2 * SUBJECTS_PER_BATCH)
-    labels = torch.arange(SUBJECTS_PER_BATCH, device=settings.device).repeat_interleave(2)
+    pictures = Companions(settings, pool, TextTargets(settings.seed, tokenizer), 2 * subjects, stream)
+    labels = torch.arange(subjects, device=settings.device).repeat_interleave(2)
 
     def draw(step: int) -> Tensors:
-        batch = pictures.draw_subjects("clip", settings.seed, step, SUBJECTS_PER_BATCH, hard=0.4)
+        batch = pictures.draw_subjects("clip", settings.seed, step, subjects, hard=0.4)
         which = torch.from_numpy(generator(settings.seed, "clip", "which", step).integers(0, CAPTIONS, len(labels)))
         batch["tokens"] = batch["tokens"][torch.arange(len(labels)), which]
         return batch
@@ -167,8 +175,8 @@ def train_clip(
     spent = train(model, loss, settings, checkpoint, log, draw)
     with atomic_path(folder) as part:
         save_clip(model, tokenizer, part)
-    extra = {"subjects_per_batch": SUBJECTS_PER_BATCH, "views": 2, "identity_weight": IDENTITY_WEIGHT}
-    evaluate(folder, settings, spent, evaluate_clip, extra)
+    extra = {"subjects_per_batch": subjects, "views": 2, "identity_weight": IDENTITY_WEIGHT}
+    evaluate(folder, settings, spent, judge or evaluate_clip, extra)
 
 
 def save_clip(model: CLIP, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:

@@ -21,7 +21,8 @@ from suti.io.atomic import atomic_path
 from suti.seeds import stable_hash
 from suti.small_models.companions import Companions, Tensors, to_float
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.records import evaluate, store_half
+from suti.small_models.pool import Stream
+from suti.small_models.records import Judge, evaluate, store_half
 from suti.small_models.streams import IMAGE_SIZE
 from suti.small_models.views import augment, draw_views, retrieval, supervised_contrastive
 
@@ -52,17 +53,25 @@ def train_dino(
     checkpoint: Path | None = None,
     log: Path | None = None,
     pool: Path | None = None,
+    *,
+    subjects: int = SUBJECTS_PER_BATCH,
+    stream: Stream | None = None,
+    judge: Judge | None = None,
 ) -> None:
     """Train the encoder and write its folder (``transformers:FOLDER``).
 
-    ``pool``: folder of rendered pictures that trainers share. None: the pictures are rendered here.
+    Args:
+        pool: folder of rendered pictures that trainers share; None: the pictures are rendered here.
+        subjects: of a batch, two views each.
+        stream: pictures to draw from; None: ``companion_stream``.
+        judge: (folder, seed) -> held-out figures; None: ``evaluate_dino``.
     """
     model = new_dino(settings.seed)
-    pictures = Companions(settings, pool, lambda pool, number: {}, 2 * SUBJECTS_PER_BATCH)
-    labels = torch.arange(SUBJECTS_PER_BATCH, device=settings.device).repeat_interleave(2)
+    pictures = Companions(settings, pool, lambda pool, number: {}, 2 * subjects, stream)
+    labels = torch.arange(subjects, device=settings.device).repeat_interleave(2)
 
     def draw(step: int) -> Tensors:
-        return pictures.draw_subjects("dino", settings.seed, step, SUBJECTS_PER_BATCH, hard=0.5)
+        return pictures.draw_subjects("dino", settings.seed, step, subjects, hard=0.5)
 
     def loss(batch: Tensors) -> dict[str, torch.Tensor]:
         x = augment(to_float(batch["images"]), shift=4, jitter=0.15, noise=0.08)
@@ -74,8 +83,8 @@ def train_dino(
         to_device(model, "cpu").save_pretrained(part)
         image_processor().save_pretrained(part)
         store_half(part)
-    extra = {"subjects_per_batch": SUBJECTS_PER_BATCH, "views": 2, "temperature": TEMPERATURE}
-    evaluate(folder, settings, spent, evaluate_dino, extra)
+    extra = {"subjects_per_batch": subjects, "views": 2, "temperature": TEMPERATURE}
+    evaluate(folder, settings, spent, judge or evaluate_dino, extra)
 
 
 def evaluate_dino(folder: str | Path, seed: int, subjects: int = 192) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from suti.seeds import generator, stable_hash
 from suti.small_models.companions import Companions, Tensors, to_float
 from suti.small_models.corruptions import corrupt
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.pool import Pool
+from suti.small_models.pool import Pool, Stream
 from suti.small_models.probe_network import (
     ATTRIBUTES,
     Probe,
@@ -25,7 +26,7 @@ from suti.small_models.probe_network import (
     stated_attributes,
     true_attributes,
 )
-from suti.small_models.records import evaluate, store_half, write_provenance
+from suti.small_models.records import Judge, evaluate, store_half, write_provenance
 from suti.small_models.views import (
     augment,
     balanced_threshold,
@@ -75,25 +76,36 @@ def train_probe(
     fakes: np.ndarray | None = None,
     initial: str | Path | None = None,
     pool: Path | None = None,
+    *,
+    subjects: int = SUBJECTS_PER_BATCH,
+    stream: Stream | None = None,
+    choose: Callable[[Probe, int], dict[str, float]] | None = None,
+    judge: Judge | None = None,
 ) -> None:
     """Train the probe and write its folder.
 
-    ``fakes``: samples of a base model, uint8 ``(N, 64, 64, 3)``, as further examples of what is not real; ten a
-    batch. None: corrupted renders only. ``initial``: folder of a probe to go on from. None: new weights. ``pool``:
-    folder of rendered pictures that trainers share. None: the pictures are rendered here.
+    Args:
+        fakes: samples of a base model, uint8 ``(N, 64, 64, 3)``, as further examples of what is not real; ten a batch.
+            None: corrupted renders only.
+        initial: folder of a probe to go on from; None: new weights.
+        pool: folder of rendered pictures that trainers share; None: the pictures are rendered here.
+        subjects: of a batch, two views each; a multiple of 4.
+        stream: pictures to draw from; None: ``companion_stream``.
+        choose: (probe, seed) -> the binary columns' cuts; None: ``choose_thresholds``.
+        judge: (folder, seed) -> held-out figures; None: ``evaluate_probe``.
     """
     torch.manual_seed(stable_hash(settings.seed, "probe", "init", bits=56))
     model = Probe() if initial is None else load_probe(initial).requires_grad_(True)
     device = torch.device(settings.device)
     in_layout(to_device(model, device), torch.channels_last)
-    pictures = Companions(settings, pool, read_truth, 2 * SUBJECTS_PER_BATCH)
+    pictures = Companions(settings, pool, read_truth, 2 * subjects, stream)
     others = None if fakes is None else torch.from_numpy(np.ascontiguousarray(fakes)).to(device)
     # A continued run draws other batches than the one it goes on from.
     name = "probe" if initial is None else "probe continued"
-    half, labels = SUBJECTS_PER_BATCH, torch.arange(SUBJECTS_PER_BATCH, device=device).repeat_interleave(2)
+    half, labels = subjects, torch.arange(subjects, device=device).repeat_interleave(2)
 
     def draw(step: int) -> Tensors:
-        batch = pictures.draw_subjects(name, settings.seed, step, SUBJECTS_PER_BATCH, hard=0.4)
+        batch = pictures.draw_subjects(name, settings.seed, step, subjects, hard=0.4)
         if others is not None:
             rows = generator(settings.seed, name, "fakes", step).integers(0, len(others), 10)
             batch["fakes"] = others[torch.from_numpy(rows).to(device)]
@@ -142,10 +154,10 @@ def train_probe(
     extra = {"base_samples": 0 if fakes is None else len(fakes), "continued": initial is not None}
     in_layout(model, torch.contiguous_format)
     save()  # before anything is judged: a killed process must leave its weights
-    model.register_to_config(thresholds=choose_thresholds(model, settings.seed))
+    model.register_to_config(thresholds=(choose or choose_thresholds)(model, settings.seed))
     to_device(model, "cpu")
     save()
-    evaluate(folder, settings, spent, lambda path, seed: evaluate_probe(load_probe(path), seed), extra)
+    evaluate(folder, settings, spent, judge or (lambda path, seed: evaluate_probe(load_probe(path), seed)), extra)
 
 
 def choose_thresholds(probe: Probe, seed: int, subjects: int = 144) -> dict[str, float]:

@@ -19,6 +19,8 @@ from suti.small_models.loop import LoopSettings, Spent
 UNLIMITED = 10**9  # steps of a run that ends by time
 SELDOM = 2000  # steps between its checkpoints: a GPU makes so many in a minute
 
+Judge = Callable[[Path, int], dict[str, Any]]
+
 
 def loop_settings(
     name: str, seed: int, steps: int, learning_rate: float, compute: Compute, **more: Any
@@ -61,7 +63,7 @@ def evaluate(
     folder: str | Path,
     settings: LoopSettings,
     spent: Spent,
-    judge: Callable[[Path, int], dict[str, Any]],
+    judge: Judge,
     extra: dict[str, Any] | None = None,
 ) -> None:
     """Add ``provenance.json`` to a model folder that is in its place already: judging takes a while, weights must stay.

@@ -25,8 +25,8 @@ from suti.seeds import stable_hash
 from suti.small_models.companions import Tensors, to_float
 from suti.small_models.corruptions import blur
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.pool import Pool
-from suti.small_models.records import evaluate, store_half
+from suti.small_models.pool import Pool, Stream
+from suti.small_models.records import Judge, evaluate, store_half
 from suti.small_models.store import Store
 from suti.small_models.streams import LARGE_SIZE, large_stream
 from suti.small_models.vae import absolute_errors
@@ -79,11 +79,18 @@ def train_super_resolution(
     log: Path | None = None,
     pool: Path | None = None,
     initial: Path | None = None,
+    *,
+    batch_size: int = BATCH,
+    stream: Stream | None = None,
+    judge: Judge | None = None,
 ) -> None:
     """Train the stage and write its folder (``PixelSuperResolution.from_pretrained``).
 
-    ``pool``: folder of rendered pictures that trainers share. None: the pictures are rendered here. ``initial``:
-    folder of a stage to go on from; None: new weights.
+    Args:
+        pool: folder of rendered pictures that trainers share; None: the pictures are rendered here.
+        initial: folder of a stage to go on from; None: new weights.
+        stream: pictures to draw from; None: ``large_stream``.
+        judge: (folder, seed) -> held-out figures; None: ``evaluate_super_resolution``.
     """
     unet, scheduler = new_stage(settings.seed)
     if initial is not None:
@@ -91,8 +98,8 @@ def train_super_resolution(
         unet, scheduler = stage.unet.requires_grad_(True), stage.scheduler
     device = torch.device(settings.device)
     in_layout(to_device(unet, device), torch.channels_last)
-    renders = Pool(pool, large_stream(settings.seed))
-    fresh = None if settings.seconds is not None and pool is not None else BATCH / USES
+    renders = Pool(pool, stream or large_stream(settings.seed))
+    fresh = None if settings.seconds is not None and pool is not None else batch_size / USES
     blocks = BLOCKS if fresh is None else min(BLOCKS, int(settings.steps * fresh) // renders.stream.block + 1)
 
     def read(pool: Pool, number: int) -> Tensors:
@@ -102,7 +109,7 @@ def train_super_resolution(
     alphas = scheduler.alphas_cumprod.to(device)
 
     def draw(step: int) -> Tensors:
-        return pictures.draw("super_resolution", settings.seed, step, BATCH)
+        return pictures.draw("super_resolution", settings.seed, step, batch_size)
 
     def loss(batch: Tensors) -> dict[str, torch.Tensor]:
         high = to_float(batch["images"])
@@ -132,9 +139,9 @@ def train_super_resolution(
         index = {"_class_name": "PixelSuperResolution", "unet": ["diffusers", "UNet2DModel"]}
         write_json(part / "model_index.json", index | {"scheduler": ["diffusers", "DDIMScheduler"]})
         store_half(part)
-    extra = {"batch_size": BATCH, "max_noise_level": MAX_NOISE_LEVEL, "edge_weight": EDGE_WEIGHT}
+    extra: dict[str, Any] = {"batch_size": batch_size, "max_noise_level": MAX_NOISE_LEVEL, "edge_weight": EDGE_WEIGHT}
     extra |= {} if initial is None else {"initial": str(initial)}
-    evaluate(folder, settings, spent, evaluate_super_resolution, extra)
+    evaluate(folder, settings, spent, judge or evaluate_super_resolution, extra)
 
 
 def psnr(images: np.ndarray, truth: np.ndarray) -> float:

@@ -6,6 +6,7 @@ none. A term on the differences between neighbouring pixels keeps outlines and d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from suti.compute import in_layout, to_device
 from suti.io.atomic import atomic_path
 from suti.seeds import stable_hash
 from suti.small_models.loop import LoopSettings, train
-from suti.small_models.pool import Pool
+from suti.small_models.pool import Pool, Stream
 from suti.small_models.records import store_half, write_provenance
 from suti.small_models.store import Store, Tensors
 from suti.small_models.streams import base_stream
@@ -29,6 +30,7 @@ CHANNELS: Final = 8
 IMAGE_SIZE: Final = 64
 EDGE_WEIGHT: Final = 0.5
 KL_WEIGHT: Final = 1e-3
+Judge = Callable[[AutoencoderKL, int], dict[str, Any]]
 
 
 def new_vae(seed: int) -> AutoencoderKL:
@@ -83,6 +85,8 @@ def train_vae(
     batch_size: int = 24,
     blocks: int = 100,
     initial: str | Path | None = None,
+    stream: Stream | None = None,
+    judge: Judge | None = None,
 ) -> None:
     """Train the autoencoder and write its folder (``AutoencoderKL.from_pretrained``).
 
@@ -90,6 +94,8 @@ def train_vae(
         settings: see ``suti.small_models.loop``; with ``seconds`` a step takes whatever pictures are rendered.
         pool: folder of the pictures; blocks: of the pool that are used.
         initial: folder to go on from; None: new weights.
+        stream: pictures to draw from; None: ``base_stream``.
+        judge: (autoencoder, seed) -> held-out figures; None: ``evaluate_vae``.
     """
     device = torch.device(settings.device)
     vae = new_vae(settings.seed)
@@ -97,7 +103,7 @@ def train_vae(
         vae = AutoencoderKL.from_pretrained(initial, torch_dtype=torch.float32, use_safetensors=True)
     in_layout(vae, torch.channels_last)
     fresh = None if settings.seconds is not None else batch_size
-    store = Store(Pool(pool, base_stream(settings.seed)), blocks, read_images, device, fresh=fresh)
+    store = Store(Pool(pool, stream or base_stream(settings.seed)), blocks, read_images, device, fresh=fresh)
     if settings.compile:
         vae.encoder.compile(dynamic=False)
         vae.decoder.compile(dynamic=False)
@@ -118,7 +124,7 @@ def train_vae(
         store_half(part)
         saved = AutoencoderKL.from_pretrained(part, torch_dtype=torch.float32).to(device)
         extra = {"batch_size": batch_size, "pictures_rendered": store.pictures, "edge_weight": EDGE_WEIGHT}
-        write_provenance(part, settings, spent, evaluate_vae(saved, settings.seed), extra)
+        write_provenance(part, settings, spent, (judge or evaluate_vae)(saved, settings.seed), extra)
 
 
 def train_decoder(
@@ -131,6 +137,8 @@ def train_decoder(
     initial: str | Path,
     batch_size: int = 24,
     blocks: int = 100,
+    stream: Stream | None = None,
+    judge: Judge | None = None,
 ) -> None:
     """Train the decoder of an autoencoder on its mean latents, and write the whole autoencoder's folder.
 
@@ -138,13 +146,13 @@ def train_decoder(
     (``suti.small_models.decoder.adopt_decoder``). The provenance has the held-out figures before and after.
 
     Args:
-        settings, pool, batch_size, blocks: see ``train_vae``.
+        settings, pool, batch_size, blocks, stream, judge: see ``train_vae``.
         initial: folder of the autoencoder.
     """
     device = torch.device(settings.device)
     vae = AutoencoderKL.from_pretrained(initial, torch_dtype=torch.float32, use_safetensors=True).requires_grad_(False)
     vae.to(device, memory_format=torch.channels_last)
-    before = evaluate_vae(vae, settings.seed)
+    before = (judge or evaluate_vae)(vae, settings.seed)
     vae.decoder.requires_grad_(True)
 
     @torch.no_grad()
@@ -153,7 +161,7 @@ def train_decoder(
         return tensors | {"cells": torch.cat([vae.encode(part).latent_dist.mean for part in images.split(64)])}
 
     fresh = None if settings.seconds is not None else batch_size
-    store = Store(Pool(pool, base_stream(settings.seed)), blocks, read_images, device, encode, fresh)
+    store = Store(Pool(pool, stream or base_stream(settings.seed)), blocks, read_images, device, encode, fresh)
     if settings.compile:
         vae.decoder.compile(dynamic=False)
 
@@ -171,9 +179,9 @@ def train_decoder(
         vae.save_pretrained(part)
         store_half(part)
         saved = AutoencoderKL.from_pretrained(part, torch_dtype=torch.float32).to(device)
-        extra = {"batch_size": batch_size, "pictures_rendered": store.pictures, "edge_weight": EDGE_WEIGHT}
-        extra |= {"trained": "decoder", "initial": str(initial), "held_out_initial": before}
-        write_provenance(part, settings, spent, evaluate_vae(saved, settings.seed), extra)
+        extra: dict[str, Any] = {"batch_size": batch_size, "pictures_rendered": store.pictures}
+        extra |= {"edge_weight": EDGE_WEIGHT, "trained": "decoder", "initial": str(initial), "held_out_initial": before}
+        write_provenance(part, settings, spent, (judge or evaluate_vae)(saved, settings.seed), extra)
 
 
 @torch.no_grad()

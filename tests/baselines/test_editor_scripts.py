@@ -77,7 +77,6 @@ def test_killed_pairs_go_on_and_an_editor_learns_from_them(
 ) -> None:
     make = load("make_instruction_pairs", monkeypatch)
     monkeypatch.setattr(make, "load_text_image_encoder", lambda spec, compute: AnyClip())
-    monkeypatch.setattr(make, "CHUNK", 2)
     drawn, inner = [], make.draw_pictures
 
     def counted(base: object, chunk: list, *rest: object) -> object:
@@ -88,19 +87,19 @@ def test_killed_pairs_go_on_and_an_editor_learns_from_them(
 
     monkeypatch.setattr(make, "draw_pictures", counted)
     with pytest.raises(Killed):
-        run(make, monkeypatch, **files)
+        run(make, monkeypatch, chunk=2, **files)
     assert not Path(str(files["pairs"])).exists()
     kept = sorted((tmp_path / "cache").glob("*/*.tar"))
     assert len(kept) == 2
     kept[0].write_bytes(b"no tar")
     drawn.clear()
-    run(make, monkeypatch, **files)
+    run(make, monkeypatch, chunk=2, **files)
     assert len(drawn) == 2  # the damaged chunk and the one that was missing
     assert not (tmp_path / "cache").exists()
     interrupted = [Path(str(files[name])).read_bytes() for name in ("pairs", "images")]
     drawn.clear()
     monkeypatch.setattr(make, "draw_pictures", inner)
-    run(make, monkeypatch, **files)
+    run(make, monkeypatch, chunk=2, **files)
     assert interrupted == [Path(str(files[name])).read_bytes() for name in ("pairs", "images")]
     assert len(tables.read(files["pairs"], "instruction_pairs")) == 6
 

@@ -131,12 +131,11 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, pictures: list[Path])
         Image.new("RGB", (5, 5), (i, 9, 9)).save(path)
     program = (
         "import sys\nfrom pathlib import Path\nimport numpy as np\nfrom suti.evaluation import embedding\n"
-        "embedding.BATCH = embedding.KEPT = 4\n"
         "batches = []\n"
         "class Waits:\n    def embed(self, images, batch_size=0):\n        batches.append(len(images))\n"
         "        if len(batches) == 3:\n            print('third batch', flush=True)\n            sys.stdin.read()\n"
         "        return np.array([[image[0, 0, 0] + 1.0, 1.0] for image in images], np.float32)\n"
-        "found = embedding.Embeddings(Path(sys.argv[1]), load=lambda spec, compute: Waits())\n"
+        "found = embedding.Embeddings(Path(sys.argv[1]), load=lambda spec, compute: Waits(), batch=4, kept=4)\n"
         "found.prepare({embedding.Encoding('toy'): sorted(Path(sys.argv[2]).iterdir())})\n"
     )
     process = subprocess.Popen(

@@ -255,7 +255,7 @@ def test_the_default_draws_as_its_stage_alone() -> None:
         pytest.skip("resources/models/super_resolution is absent; train it with `make models`")
     default = load_super_resolution([str(ROOT / stage.model) for stage in stages], CPU)
     alone = PixelSuperResolution.from_pretrained(ROOT / stages[0].model)
-    image = pictures(1, 32)
+    image = pictures(1, 64)
     assert np.array_equal(default.upscale(image, PROMPTS[:1], keyed(1)[0]), alone.upscale(image, generator=keyed(1)[0]))
     assert np.array_equal(default.upscale(image), alone.upscale(image)), "the fixed seed, no prompt needed"
 

@@ -13,6 +13,7 @@ from suti.small_models import super_resolution as training
 from suti.small_models.loop import LoopSettings
 from suti.small_models.pool import Stream
 
+SMALL = dict(batch_size=2, stream=Stream("few", 0, size=256, block=4), judge=lambda folder, seed: {})
 SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "models" / "super_resolution"
 
 
@@ -20,11 +21,7 @@ SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "models" / "super_
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a stage after two steps."""
     folder = tmp_path_factory.mktemp("super_resolution") / "stage"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "BATCH", 2)
-        patch.setattr(training, "large_stream", lambda seed: Stream("few", 0, size=256, block=4))
-        patch.setattr(training, "evaluate_super_resolution", lambda folder, seed: {})
-        training.train_super_resolution(LoopSettings("sr", seed=0, steps=2, learning_rate=1e-3), folder)
+    training.train_super_resolution(LoopSettings("sr", seed=0, steps=2, learning_rate=1e-3), folder, **SMALL)
     return folder
 
 
@@ -34,12 +31,9 @@ def stage(folder: Path) -> PixelSuperResolution:
     return PixelSuperResolution.from_pretrained(folder)
 
 
-def test_training_goes_on_from_a_stage(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "BATCH", 2)
-    monkeypatch.setattr(training, "large_stream", lambda seed: Stream("few", 0, size=256, block=4))
-    monkeypatch.setattr(training, "evaluate_super_resolution", lambda folder, seed: {})
-    more = tmp_path / "more"
-    training.train_super_resolution(LoopSettings("sr", seed=5, steps=1, learning_rate=1e-4), more, initial=folder)
+def test_training_goes_on_from_a_stage(folder: Path, tmp_path: Path) -> None:
+    more, settings = tmp_path / "more", LoopSettings("sr", seed=5, steps=1, learning_rate=1e-4)
+    training.train_super_resolution(settings, more, initial=folder, **SMALL)
     old, new = (PixelSuperResolution.from_pretrained(path).unet.conv_in.weight for path in (folder, more))
     assert 0 < float((old - new).abs().max()) < 1e-3 < float(old.abs().max())
 
@@ -76,15 +70,17 @@ def test_errors_name_what_is_wrong(stage: PixelSuperResolution) -> None:
 
 
 def test_shipped_stage_is_sharper_than_bicubic_and_near_the_truth() -> None:
-    """Small and briefly trained: it restores edges that bicubic blurs, at a PSNR that is no better (docs/limits.md)."""
+    """It restores the edges that bicubic blurs, is nearer to the truth, and adds little noise."""
     if not (SHIPPED / "provenance.json").is_file():
         pytest.skip("resources/models/super_resolution is absent; train it with `make models`")
     low, high = training.low_and_high(("test", "super_resolution"), 16)
     big, blurred = PixelSuperResolution.from_pretrained(SHIPPED).upscale(low), training.bicubic(low)
 
-    def edges(images: np.ndarray) -> float:
-        """Mean absolute difference of neighbouring pixels."""
+    def variation(images: np.ndarray) -> float:
+        """Mean absolute difference of neighbouring pixels: that of an edge is the same sharp or soft, noise adds."""
         return float(np.abs(np.diff(images.astype(np.float64), axis=2)).mean())
 
-    assert abs(edges(big) - edges(high)) < abs(edges(blurred) - edges(high))
-    assert training.psnr(big, high) > training.psnr(blurred, high) - 2.5
+    sharp, soft, truth = (training.sharpness(images) for images in (big, blurred, high))
+    assert soft * 1.2 < sharp < truth
+    assert training.psnr(big, high) > training.psnr(blurred, high)
+    assert variation(big) < 1.2 * variation(high)

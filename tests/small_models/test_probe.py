@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from suti.small_models import companions
 from suti.small_models import probe as training
 from suti.small_models.corruptions import CORRUPTIONS, corrupt
 from suti.small_models.loop import LoopSettings
@@ -77,15 +76,13 @@ def test_balanced_threshold() -> None:
     assert 0.6 < cut < 0.7 and accuracy == 1.0
 
 
-def test_probe_trains_saves_and_loads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(training, "SUBJECTS_PER_BATCH", 4)
-    monkeypatch.setattr(companions, "companion_stream", lambda seed: Stream("few", 0, views=2, block=16))
-    monkeypatch.setattr(training, "evaluate_probe", lambda model, seed: {})
+def test_probe_trains_saves_and_loads(tmp_path: Path) -> None:
     cuts = {"subject": 0.5, "text": 0.9, "realism": 0.4}
-    monkeypatch.setattr(training, "choose_thresholds", lambda model, seed: cuts)
+    small = dict(subjects=4, stream=Stream("few", 0, views=2, block=16), choose=lambda model, seed: cuts,
+                 judge=lambda folder, seed: {})  # fmt: skip
     fakes = np.zeros((3, 64, 64, 3), np.uint8)
     settings = LoopSettings("probe", seed=0, steps=2, learning_rate=1e-3)
-    training.train_probe(settings, tmp_path / "probe", fakes=fakes)
+    training.train_probe(settings, tmp_path / "probe", fakes=fakes, **small)
     probe = load_probe(tmp_path / "probe")
     assert probe.thresholds == cuts
     picture = np.zeros((64, 64, 3), np.uint8)
@@ -93,7 +90,7 @@ def test_probe_trains_saves_and_loads(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert [score.shape for score in judged] == [(2,)] * 3
     assert np.allclose(judged.subject, 1, atol=1e-4)
     assert ((judged.realism >= 0) & (judged.realism <= 1)).all()
-    training.train_probe(settings, tmp_path / "further", initial=tmp_path / "probe")
+    training.train_probe(settings, tmp_path / "further", initial=tmp_path / "probe", **small)
     before, after = (load_probe(tmp_path / name).identity.weight for name in ("probe", "further"))
     assert 0 < (before - after).abs().max() < 0.1  # goes on from the folder, does not start anew
 
@@ -121,8 +118,9 @@ def test_shipped_probe_sees_the_truth(shipped: Probe) -> None:
         "colour": 0.6,
         "effect": 0.8,
     }
-    for name, least in wanted.items():
-        assert np.mean([row[name] == value for row, value in zip(truth, found[name], strict=True)]) >= least, name
+    for name, least in wanted.items():  # a pencil sketch has no colour to be seen
+        right = [row[name] == value for row, value in zip(truth, found[name], strict=True) if name in row]
+        assert len(right) > 48 and np.mean(right) >= least, name
 
 
 def test_shipped_probe_tells_subjects_texts_and_flaws_apart(shipped: Probe) -> None:

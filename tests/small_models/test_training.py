@@ -12,7 +12,7 @@ from torch import nn
 
 from suti.config.schema import Compute
 from suti.models.encoders import load_image_encoder, load_text_image_encoder
-from suti.small_models import captioner, clip, companions, dino, views
+from suti.small_models import captioner, clip, dino, views
 from suti.small_models.loop import LoopSettings, train
 from suti.small_models.pool import Stream
 from suti.small_models.views import draw_views, retrieval
@@ -30,15 +30,8 @@ def shipped(name: str) -> Path:
     return SHIPPED / name
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small batches and pools, and no held-out figures."""
-    few = Stream("few", 0, views=2, block=16)
-    monkeypatch.setattr(companions, "companion_stream", lambda seed: few)
-    for module in (clip, dino, captioner):
-        monkeypatch.setattr(module, "SUBJECTS_PER_BATCH", 4)
-    for module, name in ((clip, "clip"), (dino, "dino"), (captioner, "captioner")):
-        monkeypatch.setattr(module, f"evaluate_{name}", lambda folder, seed: {"seed": seed})
+# Small batches and pools, and no held-out figures.
+SMALL = dict(subjects=4, stream=Stream("few", 0, views=2, block=16), judge=lambda folder, seed: {"seed": seed})
 
 
 def toy_loss(model: nn.Module, fail_at: int | None = None):
@@ -138,8 +131,9 @@ def test_views_are_keyed_and_share_subjects_only_within_a_key() -> None:
     assert sorted(rows) == [0, 1, 2]
 
 
-def test_clip_trains_saves_and_loads(small: None, tmp_path: Path) -> None:
-    clip.train_clip(LoopSettings("clip", **TWO_STEPS), tmp_path / "clip", tmp_path / "c.safetensors", tmp_path / "log")
+def test_clip_trains_saves_and_loads(tmp_path: Path) -> None:
+    settings = LoopSettings("clip", **TWO_STEPS)
+    clip.train_clip(settings, tmp_path / "clip", tmp_path / "c.safetensors", tmp_path / "log", **SMALL)
     encoder = load_text_image_encoder(f"open_clip:local-dir:{tmp_path / 'clip'}", Compute())
     z = encoder.embed([np.zeros((64, 48, 3), np.uint8), np.full((32, 32, 3), 200, np.uint8)])
     t = encoder.embed_text(["a cat in the snow", "A Cat in the Snow", "a dog"])
@@ -151,16 +145,16 @@ def test_clip_trains_saves_and_loads(small: None, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "log").read_text().splitlines()[-1])["step"] == 2
 
 
-def test_dino_trains_saves_and_loads(small: None, tmp_path: Path) -> None:
-    dino.train_dino(LoopSettings("dino", **TWO_STEPS), tmp_path / "dino")
+def test_dino_trains_saves_and_loads(tmp_path: Path) -> None:
+    dino.train_dino(LoopSettings("dino", **TWO_STEPS), tmp_path / "dino", **SMALL)
     encoder = load_image_encoder(f"transformers:{tmp_path / 'dino'}", Compute())
     assert encoder.embed([np.zeros((40, 40, 3), np.uint8)]).shape == (1, 192)
 
 
-def test_captioner_trains_saves_and_loads(small: None, tmp_path: Path) -> None:
+def test_captioner_trains_saves_and_loads(tmp_path: Path) -> None:
     from suti.models.captioner import load_captioner
 
-    captioner.train_captioner(LoopSettings("captioner", **TWO_STEPS), tmp_path / "captioner")
+    captioner.train_captioner(LoopSettings("captioner", **TWO_STEPS), tmp_path / "captioner", **SMALL)
     texts = load_captioner(str(tmp_path / "captioner"), Compute()).caption([np.zeros((64, 64, 3), np.uint8)] * 2)
     assert len(texts) == 2 and texts[0] == texts[1]
     assert not any("<" in text for text in texts)

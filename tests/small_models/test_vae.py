@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,28 +43,26 @@ def test_the_residue_sees_a_pattern_of_two_pixels_and_no_shading() -> None:
     assert float(vae.two_pixel_residue(grid)) == pytest.approx(0.1, rel=1e-4)
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Blocks of eight pictures, and no held-out figures; the pool's folder."""
-    stream = base_stream(3)
-    small = type(stream)(stream.name, 3, 64, block=8)
-    for module in (vae, base):
-        monkeypatch.setattr(module, "base_stream", lambda seed: small)
-    monkeypatch.setattr(vae, "evaluate_vae", lambda model, seed: {"seed": seed})
-    return tmp_path / "pool"
+SMALL = replace(base_stream(3), block=8)  # a pool's blocks of eight pictures
+SHARED = dict(batch_size=2, blocks=1, stream=SMALL)
 
 
-def test_a_latent_base_trains_saves_loads_and_goes_on(small: Path, tmp_path: Path) -> None:
+def no_figures(model: AutoencoderKL, seed: int) -> dict[str, int]:
+    """In place of the held-out figures, which take a while."""
+    return {"seed": seed}
+
+
+def test_a_latent_base_trains_saves_loads_and_goes_on(tmp_path: Path) -> None:
     settings = LoopSettings("vae", 3, 2, 1e-3, optimizer="muon", log_every=1)
-    vae.train_vae(settings, tmp_path / "vae", None, tmp_path / "v.jsonl", pool=small, batch_size=2, blocks=1)
+    shared = dict(pool=tmp_path / "pool", **SHARED)
+    vae.train_vae(settings, tmp_path / "vae", None, tmp_path / "v.jsonl", judge=no_figures, **shared)
     assert json.loads((tmp_path / "vae/provenance.json").read_text())["settings"]["steps"] == 2
     settings = LoopSettings("base", 3, 2, 1e-3, optimizer="muon", log_every=1)
-    shared = dict(pool=small, batch_size=2, blocks=1)
     base.train_base(settings, tmp_path / "base", None, tmp_path / "b.jsonl", vae=tmp_path / "vae", **shared)
     loaded = load_base(str(tmp_path / "base"))
     assert loaded.image_size == 64 and isinstance(loaded.codec, LatentCodec) and not loaded.scheduler.config.clip_sample
     assert (tmp_path / "base/loss.csv").read_text().startswith("step,loss\n1,")
-    pictures = np.array(Pool(small, vae.base_stream(3)).block(0)[0])
+    pictures = np.array(Pool(tmp_path / "pool", SMALL).block(0)[0])
     cells = loaded.codec.encode(to_tensor(pictures))
     assert cells.shape == (8, 8, 16, 16) and 0.5 < float(cells.std()) < 2
     saved = AutoencoderKL.from_pretrained(tmp_path / "vae")
@@ -74,16 +73,17 @@ def test_a_latent_base_trains_saves_loads_and_goes_on(small: Path, tmp_path: Pat
     assert 0 < float((weight - moved).abs().mean()) < 0.1 * float(weight.abs().mean())  # on from there, not anew
 
 
-def test_a_base_takes_the_decoder_that_went_on_alone(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shared = dict(pool=small, batch_size=2, blocks=1)
-    vae.train_vae(LoopSettings("vae", 3, 1, 1e-3, optimizer="muon"), tmp_path / "vae", **shared)
+def test_a_base_takes_the_decoder_that_went_on_alone(tmp_path: Path) -> None:
+    shared = dict(pool=tmp_path / "pool", **SHARED)
+    vae.train_vae(LoopSettings("vae", 3, 1, 1e-3, optimizer="muon"), tmp_path / "vae", judge=no_figures, **shared)
     base.train_base(LoopSettings("base", 3, 1, 1e-3), tmp_path / "base", vae=tmp_path / "vae", **shared)
     figures = iter([20.0, 21.0])
-    monkeypatch.setattr(vae, "evaluate_vae", lambda model, seed: {"psnr": next(figures)})
+
+    def judge(model: AutoencoderKL, seed: int) -> dict[str, float]:
+        return {"psnr": next(figures)}
+
     settings = LoopSettings("vae", 3, 2, 1e-2, optimizer="muon", ema_decay=0.5)
-    vae.train_decoder(settings, tmp_path / "more", initial=tmp_path / "base/vae", **shared)
+    vae.train_decoder(settings, tmp_path / "more", initial=tmp_path / "base/vae", judge=judge, **shared)
     old, new = (load_file(tmp_path / name / WEIGHTS) for name in ("base/vae", "more"))
     moved = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
     assert moved == {"decoder"}
@@ -111,8 +111,8 @@ def test_a_base_keeps_its_decoder(tmp_path: Path, psnr: float, weight: str) -> N
     assert (tmp_path / "base/vae" / WEIGHTS).read_bytes() == kept
 
 
-def test_a_base_of_pixels_halves_larger_renders(small: Path, tmp_path: Path) -> None:
-    images = to_tensor(np.array(Pool(small, vae.base_stream(3)).block(0)[0]))
+def test_a_base_of_pixels_halves_larger_renders(tmp_path: Path) -> None:
+    images = to_tensor(np.array(Pool(tmp_path / "pool", SMALL).block(0)[0]))
     for size in (32, 64):
         model = base.new_base(0, None, size)
         encode = base.cell_encoder(model.codec, size, bf16=False)
