@@ -85,8 +85,9 @@ def test_typo_in_the_configuration_is_named_with_its_remedy(fresh: Callable) -> 
 
 HOLD_A_MODEL = {
     "mine_clusters", "caption_images", "train_experts", "train_apprentice", "train_re_imagen", "train_instruct_pix2pix",
-    "make_instruction_pairs", "generate_base", "generate_suti", "personalize", "evaluate", "train_base", "train_clip",
-    "train_captioner", "train_dino", "train_probe", "train_super_resolution", "report_models",
+    "make_instruction_pairs", "generate_base", "generate_suti", "personalize", "evaluate", "embed_samples", "train_vae",
+    "train_base", "train_clip", "train_captioner", "train_dino", "train_probe", "train_super_resolution",
+    "report_models",
 }  # fmt: skip
 TELL = """
 print("RULES " + json.dumps({
@@ -108,7 +109,7 @@ def rules(checkout) -> dict[str, dict]:
     [
         ({}, HOLD_A_MODEL),
         (
-            {"language": {"backend": "transformers", "model": "resources/models/base"}},
+            {"language": {"backend": "transformers", "model": "resources/models/captioner"}},
             HOLD_A_MODEL | {"refine_subjects", "write_prompts"},
         ),
         ({"compute": {"device": "cpu"}}, set()),
