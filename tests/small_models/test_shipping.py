@@ -62,7 +62,7 @@ def test_the_readmes_python_runs_with_the_shipped_apprentice(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     names: dict[str, object] = {"shown": [(picture, "a teapot")]}
     exec(call.replace('"resources/', f'"{ROOT}/resources/'), names)
-    assert names["picture"].size == (32, 32)
+    assert names["picture"].size == (64, 64)
     assert names["pipe"].text_encoder.dtype == names["pipe"].unet.dtype == torch.float32
     half = SuTIPipeline.from_pretrained(ROOT / "resources/models/apprentice", dtype=torch.float16)
     assert half.text_encoder.dtype == half.unet.dtype == torch.float16
