@@ -173,6 +173,8 @@ def test_stop_ends_a_drawing_and_the_next_one_works(visit: SimpleNamespace) -> N
     steps = page.get_by_label("number input for Steps")
     steps.fill("250")
     steps.blur()
+    # The slider shows when the page has taken the number: a click before would draw by the few steps of before.
+    expect(page.get_by_label("range slider for Steps")).to_have_value("250", timeout=PATIENCE * 1000)
     page.locator("#draw").click()
     page.locator("#stop").click()
     expect(page.locator("#results")).to_contain_text("topped", timeout=PATIENCE * 1000)  # "Stopped" or "(stopped; ..."

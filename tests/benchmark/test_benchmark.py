@@ -132,7 +132,7 @@ def test_folders_with_prompts_of_a_csv(tmp_path):
 def test_world_references_are_pictures_that_no_system_sees():
     found = world_benchmark(0, 2, 3, 5, 1)
     assert len(found.subjects) == 2 and len(found.demonstrations) == 10
-    assert sum(row["skill"] == "compositional" for row in found.prompts) == 8
+    assert sum(row["skill"] == "compositional" for row in found.prompts) == 6
     assert [row["prompt_id"] for row in found.prompts if row["skill"] == "art_style"] == ["a1", "a2", "a3", "a4"] * 2
     shown = {image.tobytes() for image in found.demonstration_images.values()}
     assert all(len(pictures) == REFERENCES for pictures in found.references.values())
