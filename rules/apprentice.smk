@@ -48,9 +48,8 @@ use rule gpu_program as generate_suti with:
             run=runs.TEMPLATE,
             model=f"{R}/apprentice/{{lam}}",
             demonstrations_per_subject="{k}",
-            prompts_per_subject=lambda wildcards: prompts_per_subject(
-                str(Run.suti(wildcards.lam, int(wildcards.k)))
-            ),
+            templates=lambda wildcards: asked(runs.TEMPLATE.format(**wildcards))["templates"],
+            compositional=lambda wildcards: asked(runs.TEMPLATE.format(**wildcards))["compositional"],
             cache=f"{R}/generations/cache",
         ),
     message:

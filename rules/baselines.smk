@@ -13,7 +13,7 @@ use rule gpu_program as generate_base with:
             "generate",
             settings("seed", "compute", "models.base", *SAMPLING),
             run="base",
-            prompts_per_subject=prompts_per_subject("base"),
+            **asked("base"),
             cache=f"{R}/generations/cache",
         ),
     message:
@@ -40,7 +40,8 @@ use rule gpu_program as personalize with:
             module=lambda wildcards: SYSTEMS[wildcards.system].module,
             reads=lambda wildcards: SYSTEMS[wildcards.system].reads,
             model=lambda wildcards: starting_model(wildcards.system),
-            prompts_per_subject=lambda wildcards: prompts_per_subject(wildcards.system),
+            templates=lambda wildcards: asked(wildcards.system)["templates"],
+            compositional=lambda wildcards: asked(wildcards.system)["compositional"],
             first=CONFIG.evaluation.baseline_subjects,
             cache=f"{R}/baselines/cache",
         ),

@@ -284,17 +284,23 @@ def expert_inputs(name: str, shard: int | str) -> str:
     return f"{R}/experts/inputs/{part}/{number}/{name}"
 
 
-def prompts_per_subject(run: str) -> int:
-    """Prompts a subject: all for the main runs, a subset of them (whose pictures are the same) for the others."""
+def asked(run: str) -> dict[str, int]:
+    """Prompts a subject of both lists: all for the main runs, some of them (whose pictures are the same) for the others.
+
+    The curves are on compositional prompts, as the paper's are, where the benchmark has them.
+    """
     chosen = CONFIG.evaluation
+    listed = 0 if PHOTO_BENCHMARK else chosen.compositional_prompts_per_subject
     if run in MAIN_RUNS:
-        return chosen.prompts_per_subject
+        return {"templates": chosen.prompts_per_subject, "compositional": listed}
     count = chosen.ablation_prompts_per_subject
-    if run in SYSTEMS and chosen.baseline_prompts_per_subject is not None:
-        count = chosen.baseline_prompts_per_subject
-    if run in SYSTEMS and SYSTEMS[run].trains_per_prompt:
+    if run not in SYSTEMS:
+        return {"templates": 0 if listed else count, "compositional": min(count, listed)}
+    count = chosen.baseline_prompts_per_subject or count
+    if SYSTEMS[run].trains_per_prompt:
         count = min(count, chosen.trained_prompts_per_subject)
-    return count
+        return {"templates": 0 if listed else count, "compositional": min(count, listed)}
+    return {"templates": count, "compositional": min(count, listed)}
 
 
 def starting_model(name: str) -> str | None:

@@ -25,7 +25,7 @@ use rule program as prepare_benchmark with:
                 *(["evaluation.ablation_prompts_per_subject"] if CONFIG.evaluation.main_subjects else []),
                 "evaluation.images_per_prompt",
                 "evaluation.demonstrations",
-                "evaluation.demonstration_spread",
+                "evaluation.compositional_prompts_per_subject",
                 "evaluation.demonstration_grid",
             ),
         ),

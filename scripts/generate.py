@@ -39,7 +39,7 @@ def main() -> None:
         pipeline = SuTIPipeline.of(base)
     pipeline.to(device)
     subjects = read_benchmark(
-        args.subjects, args.prompts, args.demonstrations, args.images, args.prompts_per_subject, args.first
+        args.subjects, args.prompts, args.demonstrations, args.images, args.templates, args.compositional, args.first
     )
     sampling, k = sampling_settings(s), args.demonstrations_per_subject
     context = {

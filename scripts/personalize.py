@@ -49,7 +49,7 @@ def main() -> None:
         "code": [code_digest(__file__, ROOT), code_digest(f"{args.module.replace('.', '/')}.py", ROOT)],
     }  # fmt: skip
     subjects = read_benchmark(
-        args.subjects, args.prompts, args.demonstrations, args.images, args.prompts_per_subject, args.first
+        args.subjects, args.prompts, args.demonstrations, args.images, args.templates, args.compositional, args.first
     )
     base = (load_base(s["models.base"]) if method.load is None else method.load(args.model)).to(device)
 

@@ -33,7 +33,7 @@ def load(settings: Settings) -> Benchmark:
         prompts_per_subject=settings["evaluation.prompts_per_subject"],
         seed=settings.seed,
         demonstrations=max([settings["evaluation.demonstrations"], *settings["evaluation.demonstration_grid"]]),
-        spread=settings["evaluation.demonstration_spread"],
+        compositional=settings["evaluation.compositional_prompts_per_subject"],
         images_per_prompt=settings["evaluation.images_per_prompt"],
         max_pixels=settings["pages.max_pixels"],
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from suti.benchmark.world import benchmark_subjects, demonstrations
+from suti.benchmark.world import benchmark_subjects, demonstrations, references
 from suti.io.atomic import write_json
 from suti.models.pipeline import SuTIPipeline
 from suti.seeds import torch_generator
@@ -45,7 +45,7 @@ def draw_scores() -> dict[str, dict[str, float]]:
     size = pipeline.base.image_size
     probe = load_probe(MODELS["probe"])
     pictures: dict[str, list[np.ndarray]] = {"with": [], "without": []}
-    prompts, references = [], []
+    prompts, real = [], []
     for number, subject in enumerate(benchmark_subjects(0, SUBJECTS)):
         prompt = phrase(subject.class_name, background=PLACES[number % len(PLACES)])
         shown = demonstrations(subject, 4, 0, size=size)
@@ -56,11 +56,11 @@ def draw_scores() -> dict[str, dict[str, float]]:
             )  # fmt: skip
             pictures[name].append(drawn.images[0])
         prompts.append(prompt)
-        references.append(list(demonstrations(subject, 4, "references", size=size).images))
+        real.append(list(references(subject, 4, 0, size=size)))
     return {
         name: {
             field: round(float(values.mean()), 4)
-            for field, values in probe.judge(images, prompts, references)._asdict().items()
+            for field, values in probe.judge(images, prompts, real)._asdict().items()
         }
         for name, images in pictures.items()
     }

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from suti.benchmark.prompts import SHEET_ONLY
+from suti.benchmark.prompts import first_prompts
+from suti.config.values import COMPOSITIONAL
 from suti.runs import REAL
 
 
@@ -32,20 +34,19 @@ class Benchmark:
 
 
 def thinned(benchmark: Benchmark, main_subjects: int, n: int) -> Benchmark:
-    """A benchmark whose subjects behind the first ``main_subjects`` have their first n prompts only.
+    """A benchmark whose subjects behind the first ``main_subjects`` have the curves' n prompts only.
+
+    Those are the first n of the compositional list, or of the templates where there is no such list.
 
     Real pictures of the prompts that go, go too; photos, which belong to no prompt, stay.
     """
     main = {row["subject_id"] for row in benchmark.subjects[:main_subjects]}
-    prompts: dict[str, list[str]] = {}
-    dropped = set()
-    for row in benchmark.prompts:
-        subject, prompt = row["subject_id"], row["prompt_id"]
-        kept = prompts.setdefault(subject, [])
-        if subject in main or (row["skill"] not in SHEET_ONLY and len(kept) < n):
-            kept.append(prompt)
-        else:
-            dropped.add((subject, prompt))
+    table = pd.DataFrame(benchmark.prompts)
+    listed = bool((table["skill"] == COMPOSITIONAL).any())
+    curves = first_prompts(table, 0 if listed else n, n if listed else 0)
+    kept = set(curves[["subject_id", "prompt_id"]].itertuples(index=False, name=None))
+    pairs = [(row["subject_id"], row["prompt_id"]) for row in benchmark.prompts]
+    dropped = {pair for pair in pairs if pair[0] not in main and pair not in kept}
 
     def stays(row: Mapping[str, Any]) -> bool:
         return (row["subject_id"], row["prompt_id"]) not in dropped

@@ -6,13 +6,13 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from suti.config.values import COMPOSITIONAL
 from suti.io.alt_text import words_of_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COMPOSITIONAL = "compositional"
-SHEET_ONLY = (COMPOSITIONAL, "art_style")  # skills beyond DreamBench's templates: on sheets, in no table
+SHEET_ONLY = ("art_style",)  # skills beyond both lists of a benchmark: on sheets, in no table
 # The last word of a class that makes a subject a live one: it can wear things.
 LIVE_WORDS = frozenset((
     "baby", "bear", "bird", "boy", "bunny", "calf", "cat", "child", "cow", "dog", "duck", "elephant", "fish",
@@ -37,18 +37,27 @@ def select_prompts(n_total: int, n: int) -> list[int]:
     return list(chosen)
 
 
-def first_prompts(prompts: pd.DataFrame, n: int) -> pd.DataFrame:
-    """The first n template prompts of each subject; all rows, those of sheets only too, if there are no more than n.
+def first_prompts(prompts: pd.DataFrame, templates: int, compositional: int) -> pd.DataFrame:
+    """The first prompts of each subject: so many of the templates, and so many of the compositional list.
 
-    A smaller n gives a subset of a larger one (see ``select_prompts``), so the ablations draw some of the
-    pictures of the main runs.
+    A smaller number gives a subset of a larger one (see ``select_prompts``), so the ablations draw some of the
+    pictures of the main runs. Prompts that are only shown on sheets come with the whole list of templates.
 
     Args:
         prompts: table 'benchmark_prompts', whose rows stand in the order of choice within a subject.
     """
-    templates = prompts[~prompts["skill"].isin(SHEET_ONLY)]
-    chosen = templates.groupby("subject_id", sort=False).head(n)
-    return prompts if len(chosen) == len(templates) else chosen
+    skills = prompts["skill"]
+    place = prompts.groupby(["subject_id", skills == COMPOSITIONAL, skills.isin(SHEET_ONLY)], sort=False).cumcount()
+    count = (~skills.isin([COMPOSITIONAL, *SHEET_ONLY])).groupby(prompts["subject_id"]).transform("sum")
+    limit = skills.map(lambda skill: compositional if skill == COMPOSITIONAL else templates)
+    whole = skills.isin(SHEET_ONLY) & (templates >= count)
+    return prompts[whole | (~skills.isin(SHEET_ONLY) & (place < limit))]
+
+
+def requests_of(prompt_id: str) -> int | None:
+    """Level of a compositional prompt, 1 to 3 requests: the last digit of its id, 'c12' has two; None for another."""
+    found = re.fullmatch(r"c\d+([1-3])", prompt_id)
+    return int(found[1]) if found else None
 
 
 def skill_of(template: str) -> str:

@@ -30,7 +30,8 @@ class Choice:
         prompts: CSV of prompts, of sources that are ``from_csv``.
         subjects: the first so many; None: all (of the world: 30).
         prompts_per_subject: evenly over a subject's prompts (``prompts.select_prompts``).
-        seed, demonstrations, spread, images_per_prompt: of the world's renders.
+        compositional: prompts a subject of the second list, which the world alone has.
+        seed, demonstrations, images_per_prompt: of the world's renders.
         max_pixels: photos with more are left out.
         option: the setting or option that named the path, for errors.
     """
@@ -39,9 +40,9 @@ class Choice:
     prompts: Path = Path()
     subjects: int | None = None
     prompts_per_subject: int = 25
+    compositional: int = 0
     seed: int = 0
     demonstrations: int = world.DEMONSTRATIONS
-    spread: float = 0.0
     images_per_prompt: int = 1
     max_pixels: int = 40_000_000
     option: str = "evaluation.path"
@@ -97,7 +98,7 @@ def _world_prompts(choice: Choice) -> list[Row]:
 def _world(choice: Choice) -> Benchmark:
     return world.world_benchmark(
         choice.seed, choice.subjects or world.SUBJECTS, choice.prompts_per_subject, choice.demonstrations,
-        choice.images_per_prompt, choice.spread,
+        choice.images_per_prompt, choice.compositional,
     )  # fmt: skip
 
 

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from suti.benchmark.contents import Benchmark, appearance_key, target_row
 from suti.benchmark.prompts import prompt_rows
+from suti.config.values import COMPOSITIONAL
 from suti.io.atomic import atomic_path
 from suti.io.shards import encode_png
 from suti.world.language import DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES, parse, phrase
 from suti.world.render import render
-from suti.world.scenes import Scene, sample_scene, widen
+from suti.world.scenes import Scene, page_scenes, sample_scene
 from suti.world.subjects import Subject, colour_name, keyed_rng, sample_subject
-from suti.world.vocabulary import ACCESSORIES, BACKGROUNDS, CLASSES, COLOURS, LIVE_CLASSES, PHOTO, STUDIO, STYLES
+from suti.world.vocabulary import (
+    ACCESSORIES,
+    BACKGROUNDS,
+    CLASSES,
+    COLOURS,
+    EFFECTS,
+    LIVE_CLASSES,
+    PHOTO,
+    STUDIO,
+    STYLES,
+)
 
 SUBJECTS, DEMONSTRATIONS = 30, 4  # of a list of prompts, and of the pictures beside it
 REFERENCES = 6  # real pictures a subject, as many as DreamBench has at most
-SHEET_SUBJECTS = 8  # that also get compositional and art-style prompts
+SHEET_SUBJECTS = 8  # that also get art-style prompts
 
 
 @dataclass(frozen=True)
@@ -74,32 +85,42 @@ def benchmark_prompts(subjects: Sequence[Subject]) -> list[dict[str, str]]:
     ]
 
 
-def compositional_prompts(subjects: Sequence[Subject], depths: Sequence[int] = (1, 2, 3)) -> list[dict[str, str]]:
-    """Prompts that grow as in DreamBench-v2: a background, then an accessory and a colour.
+LEVELS = (2, 3, 1)
+"""Requests of a chain's prompts, in the order of choice: a list that is cut short keeps the hard ones."""
 
-    One chain a subject; each depth keeps what the one before it asked for. No style: a sketch hides the place and the
-    colour. Rows as in `benchmark_prompts`, with prompt_id 'c1' to 'c3' and skill 'compositional'.
+
+def compositional_prompts(subject: Subject, n: int) -> list[dict[str, str]]:
+    """n prompts that ask for one, two or three things, as DreamBench-v2's (section 5.1), the first k of more the same.
+
+    Prompts come in chains of three, each asking for all that the one before asked for: a place; an accessory or a
+    recolouring or an effect beside it; and another of these. No style: a sketch hides the place and the colour. Objects
+    and live subjects are asked alike.
+
+    Returns:
+        Rows as in `benchmark_prompts`; prompt_id is c, the chain's number from 1, and the number of requests: 'c12'.
     """
     rows = []
-    for subject in subjects:
-        rng = keyed_rng("compositional", subject.subject_id)
-        colours = [name for name in COLOURS if name != colour_name(subject.primary)]
-        chain = {
-            "background": str(rng.choice(list(BACKGROUNDS))),
+    for number in range(n):
+        chain, level = number // len(LEVELS) + 1, LEVELS[number % len(LEVELS)]
+        rng = keyed_rng("compositional", subject.subject_id, chain)
+        values = {
             "accessory": str(rng.choice(list(ACCESSORIES))),
-            "recolour": str(rng.choice(colours)),
+            "effect": str(rng.choice(list(EFFECTS))),
+            "recolour": str(rng.choice([name for name in COLOURS if name != colour_name(subject.primary)])),
         }
-        for depth in depths:
-            parts = dict(list(chain.items())[:depth])
-            rows.append(
-                {
-                    "subject_id": subject.subject_id,
-                    "class_name": subject.class_name,
-                    "prompt_id": f"c{depth}",
-                    "prompt": phrase(subject.class_name, **parts),
-                    "skill": "compositional",
-                }
-            )
+        looks = "effect" if rng.uniform() < 0.5 else "recolour"
+        order = [looks, "accessory"] if rng.uniform() < 0.5 else ["accessory", looks]
+        asked = {"background": str(rng.choice(list(BACKGROUNDS)))}
+        asked |= {name: values[name] for name in order[: level - 1]}
+        rows.append(
+            {
+                "subject_id": subject.subject_id,
+                "class_name": subject.class_name,
+                "prompt_id": f"c{chain}{level}",
+                "prompt": phrase(subject.class_name, **asked),
+                "skill": COMPOSITIONAL,
+            }
+        )
     return rows
 
 
@@ -133,23 +154,36 @@ class Appearance:
         return cls(truth.style or PHOTO, truth.recolour, truth.effect)
 
 
-def demonstrations(
-    subject: Subject, k: int, seed: int | str, *, size: int = 64, spread: float = 0.0,
-    appearance: Appearance = Appearance(),
-) -> Demonstrations:  # fmt: skip
-    """k photos of the subject, without accessories, in k different scenes, captioned as in 'a cat in the
-    snow'.
+def demonstrations(subject: Subject, k: int, seed: int | str, *, size: int = 64) -> Demonstrations:
+    """k photos of the subject as its page would have them (`page_scenes`), with true captions ('a cat in the snow').
 
-    The first k of more are the same k. Other values of `seed` give other photos, e.g. the metrics'
-    references. spread: how far their poses differ (`scenes.widen`), in [0, 1]. appearance: the subject recoloured,
-    under an effect or in a style, in the same places and poses.
+    The first k of more are the same k. Other values of `seed` give another page.
     """
-    if not 1 <= k <= len(BACKGROUNDS):
-        raise ValueError(f"k: {k} demonstrations; the world has backgrounds for 1 to {len(BACKGROUNDS)}")
-    places = keyed_rng("places", seed, subject.subject_id).permutation(list(BACKGROUNDS))[:k]
+    if k < 1:
+        raise ValueError(f"k: {k} demonstrations; expected 1 or more")
+    scenes = page_scenes(k, keyed_rng("demonstrations", seed, subject.subject_id))
+    captions = [phrase(subject.class_name, background=scene.background, accessory=scene.accessory) for scene in scenes]
+    return Demonstrations(render([subject] * k, scenes, size)[0], captions, scenes)
+
+
+def references(
+    subject: Subject, n: int, seed: int | str, *, size: int = 64, appearance: Appearance = Appearance()
+) -> np.ndarray:
+    """n photos of the subject by which its pictures are judged, in n places: uint8 (n, size, size, 3).
+
+    Each in another place, without accessories, so that what they share is the subject and nothing else. The first k
+    of more are the same k.
+
+    Args:
+        appearance: the subject recoloured, under an effect or in a style, in the same places and poses.
+    """
+    if not 1 <= n <= len(BACKGROUNDS):
+        raise ValueError(f"n: {n} references; the world has backgrounds for 1 to {len(BACKGROUNDS)}")
+    key = f"references-{seed}"
+    places = keyed_rng("places", key, subject.subject_id).permutation(list(BACKGROUNDS))[:n]
     scenes = [
         sample_scene(
-            keyed_rng("demonstration", seed, subject.subject_id, i),
+            keyed_rng("demonstration", key, subject.subject_id, i),
             background=str(place),
             accessory=None,
             style=appearance.style,
@@ -158,9 +192,7 @@ def demonstrations(
         )
         for i, place in enumerate(places)
     ]
-    scenes = [replace(scene, pose=widen(scene.pose, spread)) for scene in scenes]
-    captions = [phrase(subject.class_name, background=scene.background) for scene in scenes]
-    return Demonstrations(render([subject] * k, scenes, size)[0], captions, scenes)
+    return render([subject] * n, scenes, size)[0]
 
 
 def target_scene(prompt: str, *key: object) -> Scene:
@@ -185,39 +217,36 @@ def target(subject: Subject, prompt: str, seed: int | str, *, index: int = 0, si
 
 
 def world_benchmark(
-    seed: int, subjects: int, prompts_per_subject: int, count: int, images_per_prompt: int,
-    spread: float = 0.0,
-) -> Benchmark:  # fmt: skip
+    seed: int, subjects: int, prompts_per_subject: int, count: int, images_per_prompt: int, compositional: int = 0
+) -> Benchmark:
     """The world's benchmark: unseen subjects, whose references and true targets are renders that no system sees.
 
     A prompt for another colour, an effect or a style is judged by references of the subject so changed: a true picture
     of a dog that was asked to be red is no picture of the brown one.
 
     Args:
+        prompts_per_subject: of the templates of its class.
         count: demonstrations a subject.
-        spread: of the demonstrations' poses (`suti.world.scenes.widen`).
+        compositional: prompts a subject of the second list (`compositional_prompts`).
     """
     result = Benchmark()
     chosen = benchmark_subjects(seed, subjects)
-    sheets = compositional_prompts(chosen[:SHEET_SUBJECTS]) + style_prompts(chosen[:SHEET_SUBJECTS])
-    for subject in chosen:
+    for number, subject in enumerate(chosen):
         subject_id, class_name = subject.subject_id, subject.class_name
         choice = templates(class_name)
         live = choice is DREAMBENCH_LIVE_TEMPLATES
         result.subjects.append({"subject_id": subject_id, "class_name": class_name, "live": live})
+        more = compositional_prompts(subject, compositional)
+        more += style_prompts([subject]) if number < SHEET_SUBJECTS else []
         rows = prompt_rows(subject_id, class_name, choice, prompts_per_subject)
-        rows += [
-            {name: row[name] for name in ("subject_id", "prompt_id", "prompt", "skill")}
-            for row in sheets
-            if row["subject_id"] == subject_id
-        ]
+        rows += [{name: row[name] for name in ("subject_id", "prompt_id", "prompt", "skill")} for row in more]
         result.prompts.extend(rows)
-        pictures = demonstrations(subject, count, seed, spread=spread)
-        for number, (image, caption) in enumerate(zip(pictures.images, pictures.captions, strict=True)):
-            key = f"{subject_id}__{number:02d}"
+        pictures = demonstrations(subject, count, seed)
+        for place, (image, caption) in enumerate(zip(pictures.images, pictures.captions, strict=True)):
+            key = f"{subject_id}__{place:02d}"
             result.demonstrations.append({"subject_id": subject_id, "image_id": key, "text": caption})
             result.demonstration_images[key] = image
-        result.references[subject_id] = list(demonstrations(subject, REFERENCES, f"references-{seed}").images)
+        result.references[subject_id] = list(references(subject, REFERENCES, seed))
         result.appearances.update(changed_references(subject, rows, seed))
         for row in rows:
             for index in range(images_per_prompt):
@@ -231,7 +260,7 @@ def changed_references(subject: Subject, prompts: Sequence[dict], seed: int) -> 
     """References of the prompts that change the subject's looks, by ``appearance_key``; each look is rendered once."""
     looks = {row["prompt_id"]: Appearance.of(row["prompt"]) for row in prompts}
     rendered = {
-        look: list(demonstrations(subject, REFERENCES, f"references-{seed}", appearance=look).images)
+        look: list(references(subject, REFERENCES, seed, appearance=look))
         for look in set(looks.values()) - {Appearance()}
     }
     return {
@@ -256,13 +285,14 @@ def world_pictures(folder: Path, seed: int, subjects: int = SUBJECTS) -> int:
     with atomic_path(folder) as part:
         for subject in benchmark_subjects(seed, subjects):
             seen = demonstrations(subject, DEMONSTRATIONS, seed)
-            real = demonstrations(subject, REFERENCES, f"references-{seed}")
-            for kind, pictures in (("demonstrations", seen), ("references", real)):
+            real = references(subject, REFERENCES, seed)
+            for kind, pictures in (("demonstrations", seen.images), ("references", real)):
                 place = part / kind / subject.subject_id
                 place.mkdir(parents=True)
-                for number, (image, caption) in enumerate(zip(pictures.images, pictures.captions, strict=True)):
+                for number, image in enumerate(pictures):
                     (place / f"{number:02d}.png").write_bytes(encode_png(image))
                     count += 1
                     if kind == "demonstrations":
-                        (place / f"{number:02d}.txt").write_text(caption + "\n", encoding="utf-8")
+                        text = seen.captions[number] + "\n"
+                        (place / f"{number:02d}.txt").write_text(text, encoding="utf-8")
     return count

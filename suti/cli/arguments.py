@@ -22,7 +22,12 @@ def drawing_parser(doc: str | None) -> argparse.ArgumentParser:
     for name in ("subjects", "prompts", "demonstrations"):
         arguments.add_argument(f"--{name}", required=True, metavar="FILE", help=f"benchmark table of {name}")
     arguments.add_argument("--images", required=True, metavar="FILE", help="shard of the demonstrations' pictures")
-    arguments.add_argument("--prompts-per-subject", required=True, type=int, metavar="N")
+    arguments.add_argument(
+        "--templates", required=True, type=int, metavar="N", help="prompts a subject of the templates"
+    )
+    arguments.add_argument(
+        "--compositional", required=True, type=int, metavar="N", help="and of the compositional list"
+    )
     arguments.add_argument("--first", type=int, metavar="N", help="draw the first N subjects only (default: all)")
     arguments.add_argument("--cache", required=True, type=Path, metavar="FOLDER", help="finished subjects")
     arguments.add_argument("--generations", required=True, metavar="FILE", help="table to write")

@@ -88,7 +88,7 @@ Stages = Annotated[
 Metric = Literal["dino", "clip_i", "clip_t", "dinov2"]
 _CLIP = "open_clip:local-dir:resources/models/clip"
 _ENCODERS: dict[Metric, str] = {"dino": "transformers:resources/models/dino", "clip_i": _CLIP, "clip_t": _CLIP}
-_SKILL_SHARES: dict[Skill, float] = {"recontextualization": 0.5, "attribute_editing": 0.15, "art_style": 0.15, "accessorization": 0.2}
+_SKILL_SHARES: dict[Skill, float] = {"recontextualization": 0.2, "attribute_editing": 0.1, "art_style": 0.08, "accessorization": 0.12, "compositional": 0.5}
 
 
 class Models(Section):
@@ -328,12 +328,12 @@ class Evaluation(Section):
     main_subjects: Positive | None = Field(None, description="of these, how many are asked all of prompts_per_subject, the first ones; the others are asked the curves' ablation_prompts_per_subject only, which makes the curves' intervals narrow at little cost; null: all")
     baseline_subjects: Positive | None = Field(None, description="of these, how many baselines.systems draw, the first ones; null: all")
     prompts_per_subject: Positive = Field(10, description="prompts a subject for base, SuTI and real images, spread evenly over the templates")
-    ablation_prompts_per_subject: Positive = Field(4, description="prompts a subject for the lambda and demonstration curves")
-    baseline_prompts_per_subject: Positive | None = Field(None, description="prompts a subject for baselines.systems; null: as many as for the curves")
+    compositional_prompts_per_subject: Natural = Field(6, description="prompts a subject of the second list, which ask for one to three things as DreamBench-v2's do; the curves, Tables 2 and 3 are on these. The world has them; photos bring theirs by evaluation.prompts")
+    ablation_prompts_per_subject: Positive = Field(6, description="prompts a subject for the lambda and demonstration curves: of the compositional list, or of the templates where the benchmark has no such list")
+    baseline_prompts_per_subject: Positive | None = Field(None, description="prompts a subject of each list for baselines.systems; null: as many as for the curves")
     trained_prompts_per_subject: Positive = Field(2, description="most prompts a subject for systems that train for every prompt (Imagic)")
     images_per_prompt: Positive = Field(1, description="pictures a prompt (paper: 4)")
     demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
-    demonstration_spread: Fraction = Field(0.0, description="how far the world's demonstrations differ in turn, size and place; 0: as the pictures of its pages, 1: as snapshots that may show a part of the subject")
     demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
     num_inference_steps: Positive = Field(16, description="DDPM steps")
     guidance_scale: float = Field(2.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")

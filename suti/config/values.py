@@ -11,8 +11,12 @@ from typing import Literal, get_args
 
 from suti.runs import LAMBDA
 
-Skill = Literal["recontextualization", "attribute_editing", "art_style", "accessorization"]
+Skill = Literal["recontextualization", "attribute_editing", "art_style", "accessorization", "compositional"]
 SKILLS: tuple[Skill, ...] = get_args(Skill)
+COMPOSITIONAL: Skill = "compositional"
+"""The skill that joins requests of the others, as the prompts of DreamBench-v2 do (section 5.1)."""
+SINGLE: tuple[Skill, ...] = tuple(skill for skill in SKILLS if skill != COMPOSITIONAL)
+"""Skills that ask for one thing."""
 
 
 def parse_lambda(text: str) -> tuple[Literal["none", "absolute", "quantile"], float]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from suti.benchmark.prompts import COMPOSITIONAL, SHEET_ONLY, select_prompts
+from suti.benchmark.prompts import SHEET_ONLY, requests_of, select_prompts
+from suti.config.values import COMPOSITIONAL
 from suti.evaluation.bootstrap import template_rows
 from suti.figures.grids import Cell, Sheet
 from suti.figures.style import GREEN, VERMILION, lambda_name, run_name, score_name, short_score_name
@@ -24,6 +25,7 @@ SKILL_NAMES = {
     "attribute_editing": "Attribute editing",
     "art_style": "Art style",
     "accessorization": "Accessorisation",
+    "compositional": "Composition",
 }
 UNCHOSEN = "Subjects and prompts are spread evenly over the benchmark, not chosen by score."
 
@@ -130,9 +132,10 @@ def comparison(gallery: Gallery, runs: Sequence[str], demonstrations: int = 3, r
 
 
 def compositional(gallery: Gallery, run: str, demonstrations: int = 2, rows: int = 6) -> Sheet:
-    """Prompts that ask for one thing more from column to column, as in DreamBench-v2."""
+    """The first chain of prompts, which ask for one thing more from column to column, as in DreamBench-v2."""
     table = gallery.prompts[gallery.prompts["skill"] == COMPOSITIONAL]
-    ids = sorted(table["prompt_id"].unique())
+    ids = sorted(table["prompt_id"].unique(), key=lambda name: requests_of(name) or 0)
+    ids = [name for name in ids if ids and name[:-1] == ids[0][:-1]]
     subjects = (
         [s for s in gallery.subjects["subject_id"] if gallery.sample(run, s, ids[0]).image is not None] if ids else []
     )

@@ -75,17 +75,23 @@ def timing_record(run: str, drawn: list[Drawn]) -> dict[str, Any]:
 
 
 def read_benchmark(
-    subjects: str, prompts: str, demonstrations: str, images: str, prompts_per_subject: int, first: int | None = None
+    subjects: str,
+    prompts: str,
+    demonstrations: str,
+    images: str,
+    templates: int,
+    compositional: int,
+    first: int | None = None,
 ) -> list[BenchmarkSubject]:
     """The subjects with their demonstrations and the first prompts of each, in the benchmark's order.
 
     Args:
+        templates, compositional: prompts of each list (``suti.benchmark.prompts.first_prompts``).
         first: so many subjects only; None: all.
     """
     rows = tables.read(subjects, "benchmark_subjects").head(first)
-    prompts_of = dict(
-        iter(first_prompts(tables.read(prompts, "benchmark_prompts"), prompts_per_subject).groupby("subject_id"))
-    )
+    asked = first_prompts(tables.read(prompts, "benchmark_prompts"), templates, compositional)
+    prompts_of = dict(iter(asked.groupby("subject_id")))
     demonstrations_of = dict(iter(tables.read(demonstrations, "demonstrations").groupby("subject_id", sort=False)))
     store = PictureStore([images])
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from suti.config.values import Skill
+from suti.config.values import COMPOSITIONAL, Skill
 from suti.language.backends.base import Unusable
 from suti.language.grammar import GENERIC
 from suti.language.lexicon import Lexicon
@@ -129,6 +129,13 @@ def _shows(skill: Skill, text: str, subject: Description, lexicon: Lexicon) -> b
         return bool(fresh & {"wearing", "wears", "with", "in", "dressed", "holding", "carrying"}) and len(fresh) > 1
     if skill == "recontextualization":
         return bool(fresh & lexicon.words.prepositions) and len(fresh) > 1
+    if skill == COMPOSITIONAL:
+        # A place, and beside it something worn or changed: two phrases, or a phrase and a fresh word before the noun.
+        phrases = len(fresh & lexicon.boundaries)
+        head = lexicon.singular(words(subject.class_name)[-1])
+        place = next((i for i, word in enumerate(said) if lexicon.singular(word) == head), 0)
+        edited = bool(set(said[:place]) & fresh - lexicon.boundaries)
+        return bool(fresh & lexicon.words.prepositions) and phrases + edited > 1
     # An edit stands before the noun ('a wet teapot') or is said of it ('a teapot made of glass').
     return bool(fresh - lexicon.boundaries)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from suti import seeds
-from suti.config.values import Skill
+from suti.config.values import SINGLE, Skill
 from suti.language.grammar import is_plural
 from suti.language.lexicon import Lexicon
 from suti.language.schema import Description
@@ -52,13 +52,16 @@ def edits(
     """``count`` edits of a subject: each from a scene, to another scene or to the same with something added.
 
     Args:
-        skills: share of each.
+        skills: share of each. An edit asks for one thing, so compositional prompts have none.
         key: of the draws; an edit does not depend on ``count``.
     """
     plural = is_plural(subject.class_name, lexicon)
+    shares = {skill: skills.get(skill, 0.0) for skill in SINGLE}
+    if not sum(shares.values()):
+        shares = dict.fromkeys(SINGLE, 1.0)
     scenes = lexicon.prompts["recontextualization"]
     for number in range(count):
-        skill = draw_skills(skills, 1, *key, number)[0]  # by itself, so that fewer edits are some of more
+        skill = draw_skills(shares, 1, *key, number)[0]  # by itself, so that fewer edits are some of more
         rng = seeds.generator(*key, number)
         scene = scenes[int(rng.integers(len(scenes)))]
         known = subject.description.split()

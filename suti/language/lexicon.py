@@ -9,7 +9,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from suti.config.values import SKILLS, Skill
+from suti.config.values import SINGLE, Skill
 
 DEFAULT = Path(__file__).resolve().parents[2] / "resources" / "language" / "grammar.yaml"
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -37,15 +37,16 @@ class Lexicon(BaseModel):
 
     prompts: dict[Skill, tuple[str, ...]]
     description_share: Share
-    combination_share: Share
     words: Words
 
     @field_validator("prompts")
     @classmethod
     def _all_skills(cls, value: dict[Skill, tuple[str, ...]]) -> dict[Skill, tuple[str, ...]]:
-        empty = [skill for skill in SKILLS if not value.get(skill)]
+        empty = [skill for skill in SINGLE if not value.get(skill)]
         if empty:
             raise ValueError(f"no phrase for {', '.join(empty)}; every skill needs at least one")
+        if set(value) - set(SINGLE):
+            raise ValueError("compositional: it has no phrases of its own, it joins those of the other skills")
         return value
 
     @cached_property

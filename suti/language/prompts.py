@@ -63,6 +63,8 @@ _ASKED: dict[Skill, str] = {
     "attribute_editing": "that change one property of the subject, such as its colour or material",
     "art_style": "that show the subject in an art style",
     "accessorization": "in which the subject wears or carries something",
+    "compositional": "that ask for two or three things at once: something the subject wears or a changed property, "
+    "and a new place",
 }
 _EXAMPLE_SUBJECTS = ("Hey Duggee toy", "oak chair")
 # Of each skill, captions for the first and for the second example subject; none is said of both.
@@ -88,6 +90,15 @@ _PROMPT_EXAMPLES: dict[Skill, tuple[tuple[str, ...], tuple[str, ...]]] = {
          "a {} with a backpack", "a {} wearing a crown", "a {} holding an umbrella"),
         ("an {} with a knitted scarf", "an {} wearing a straw hat", "an {} with a gold ribbon",
          "an {} holding a flag", "an {} with a flower wreath", "an {} wearing headphones"),
+    ),
+    "compositional": (
+        ("a {} wearing sunglasses on a mountain", "a purple {} in a busy market",
+         "a {} with a pirate hat next to a river", "a golden {} wearing a crown under the stars",
+         "a furry {} on a boat", "a tiny {} with a backpack in a library"),
+        ("an {} with a knitted scarf in the desert", "a rusty {} on a roof",
+         "an {} wearing a straw hat in a flower garden",
+         "a striped {} with a gold ribbon in front of a castle", "a blue {} beside a waterfall",
+         "a broken {} holding a flag on a railway platform"),
     ),
 }  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""Unseen prompts ``p_s`` by the grammar: re-contextualisation, attribute editing, art style, accessorisation.
+"""Unseen prompts ``p_s`` by the grammar: re-contextualisation, attribute editing, art style, accessorisation, and
+compositions of them.
 
 A prompt is the subject's noun phrase in one of the lexicon's phrases. The noun phrase is the description ('a
 red striped teapot', as in the paper, where refined texts and prompts share the subject's name) or the class
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from suti import seeds
-from suti.config.values import SKILLS, Skill
+from suti.config.values import COMPOSITIONAL, SKILLS, Skill
 from suti.language.grammar import is_plural
 from suti.language.lexicon import Lexicon
 from suti.language.schema import Description, Evidence, Prompt
@@ -86,52 +87,76 @@ def seen_forms(evidence: Evidence, refined: Iterable[str]) -> set[str]:
 def _candidates(
     subject: Description, skill: Skill, lexicon: Lexicon, scenes: str, rng: np.random.Generator
 ) -> Iterator[str]:
-    """Every prompt of a skill, single phrases and joined ones, in random order at the lexicon's shares.
+    """Every prompt of a skill in random order, at the lexicon's share of whole descriptions.
 
     Phrases that the cluster's own texts already show come last: 'in the snow' is no new context for a picture
     there.
     """
-    singles = _phrasings(subject, skill, lexicon, scenes, rng, joined=False)
-    joined = _phrasings(subject, skill, lexicon, scenes, rng, joined=True)
-    while singles or joined:
-        first, second = (joined, singles) if rng.uniform() < lexicon.combination_share else (singles, joined)
-        pool = first or second
-        whole = rng.uniform() < lexicon.description_share
+    if skill == COMPOSITIONAL:
+        yield from _compositions(subject, lexicon, scenes, rng)
+        return
+    pool = _phrasings(subject, skill, lexicon, scenes, rng)
+    while pool:
+        whole = _whole(subject, lexicon, rng)
         # The first phrase that still has the wished noun phrase; any phrase if none has.
         index = next((i for i, (_, is_whole) in enumerate(pool) if is_whole == whole), 0)
         yield pool.pop(index)[0]
 
 
+def _whole(subject: Description, lexicon: Lexicon, rng: np.random.Generator) -> bool:
+    """Whether a prompt says the whole description, and not the class noun alone."""
+    return bool(rng.uniform() < lexicon.description_share) and subject.description != subject.class_name
+
+
 def _phrasings(
-    subject: Description,
-    skill: Skill,
-    lexicon: Lexicon,
-    scenes: str,
-    rng: np.random.Generator,
-    *,
-    joined: bool,
+    subject: Description, skill: Skill, lexicon: Lexicon, scenes: str, rng: np.random.Generator
 ) -> list[tuple[str, bool]]:
     """``(prompt, says the whole description)`` of a skill, unseen phrases first, each half shuffled."""
     plural = is_plural(subject.class_name, lexicon)
-    places = lexicon.prompts["recontextualization"]
     found: list[tuple[bool, float, str, bool]] = []
     for phrase in lexicon.prompts[skill]:
-        others: tuple[str, ...] = ("",)
-        if joined:
-            # Two contexts contradict each other, so a context is joined with an accessory, anything else with
-            # a context.
-            others = lexicon.prompts["accessorization"] if skill == "recontextualization" else places
-        for other in others:
-            for whole in (True, False):
-                noun = subject.description if whole else subject.class_name
-                if whole and subject.description == subject.class_name:
-                    continue
-                if skill == "attribute_editing" and phrase in subject.description.split():
-                    continue  # 'a red teapot' of a red teapot is no edit
-                text = phrased(noun, skill, phrase, other, lexicon, plural)
-                old = f" {normalise(phrase)}" in scenes or bool(other and f" {normalise(other)}" in scenes)
-                found.append((old, float(rng.uniform()), text, whole))
+        for whole in (True, False):
+            noun = subject.description if whole else subject.class_name
+            if whole and subject.description == subject.class_name:
+                continue
+            if skill == "attribute_editing" and phrase in subject.description.split():
+                continue  # 'a red teapot' of a red teapot is no edit
+            text = phrased(noun, skill, phrase, "", lexicon, plural)
+            found.append((f" {normalise(phrase)}" in scenes, float(rng.uniform()), text, whole))
     return [(text, whole) for _, _, text, whole in sorted(found)]
+
+
+def _compositions(subject: Description, lexicon: Lexicon, scenes: str, rng: np.random.Generator) -> Iterator[str]:
+    """Prompts with two or three requests, one of them a place: the others are an accessory, an edit, or both.
+
+    As DreamBench-v2's compositional prompts (section 5.1): 'a wet red teapot wearing a red hat in the snow'. No art
+    style: a sketch or a print hides the place and the colours that the others ask for. Places that the cluster's own
+    texts name are taken only if there is no other. Two requests and three are as likely as one another.
+    """
+    plural = is_plural(subject.class_name, lexicon)
+    places = lexicon.prompts["recontextualization"]
+    places = tuple(place for place in places if f" {normalise(place)}" not in scenes) or places
+    worn = lexicon.prompts["accessorization"]
+    own = subject.description.split()
+    edits = tuple(edit for edit in lexicon.prompts["attribute_editing"] if edit not in own)
+    made: set[tuple[str, str, str]] = set()
+    while len(made) < len(places) * ((len(worn) + 1) * (len(edits) + 1) - 1):
+        # One accessory or one edit and a place, or all three; the fourth quarter is the third again.
+        kind, place, accessory, edit = (int(rng.integers(n)) for n in (4, len(places), len(worn), max(len(edits), 1)))
+        chosen = (
+            edits[edit] if kind != 0 and edits else "",
+            worn[accessory] if kind != 1 or not edits else "",
+            places[place],
+        )
+        if chosen in made:
+            continue
+        made.add(chosen)
+        noun = subject.description if _whole(subject, lexicon, rng) else subject.class_name
+        other = " ".join(filter(None, chosen[1:]))
+        if chosen[0]:
+            yield phrased(noun, "attribute_editing", chosen[0], other, lexicon, plural)
+        else:
+            yield f"{with_article(noun, plural)} {other}"
 
 
 def phrased(noun: str, skill: Skill, phrase: str, other: str, lexicon: Lexicon, plural: bool) -> str:

@@ -17,9 +17,8 @@ from suti.io.atomic import atomic_path
 from suti.io.shards import write_shard
 from suti.world.alttext import noisy_alt_text
 from suti.world.render import render
-from suti.world.scenes import Scene, sample_scene
+from suti.world.scenes import page_scenes
 from suti.world.subjects import Subject, keyed_rng, sample_subject
-from suti.world.vocabulary import BACKGROUNDS
 
 KINDS: Final = ("single", "mixed", "near_duplicates", "too_few", "broken", "exact_duplicates")
 HOSTS: Final = ("shop", "toys", "blog", "market", "photos", "collectors", "catalogue", "fleamarket")
@@ -69,16 +68,9 @@ def _jpeg(image: np.ndarray, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _photo_scene(rng: np.random.Generator, background: str) -> Scene:
-    """A scene as on a seller's page: mostly plain photographs, now and then dressed up."""
-    return sample_scene(rng, background=background, recolour=None, effect=None, p_accessory=0.2, p_style=0.08)
-
-
 def _shots(subjects: list[Subject], rng: np.random.Generator, size: int) -> np.ndarray:
-    """One photo of each subject, all in different backgrounds: uint8 (n, size, size, 3)."""
-    places = rng.permutation(list(BACKGROUNDS))
-    scenes = [_photo_scene(rng, str(places[i % len(places)])) for i in range(len(subjects))]
-    return render(subjects, scenes, size)[0]
+    """Plain photographs of the subjects at the page's home (``page_scenes``): uint8 (n, size, size, 3)."""
+    return render(subjects, page_scenes(len(subjects), rng), size)[0]
 
 
 @dataclass(frozen=True)

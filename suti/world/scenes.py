@@ -45,6 +45,12 @@ class Scene:
         return None if self.background == STUDIO else self.background
 
 
+ELSEWHERE: Final = 0.15
+"""Probability that a picture of a page was taken elsewhere than at the page's home."""
+DRESSED: Final = 0.05
+"""Probability that a picture of a page shows an accessory."""
+
+
 class _Draw:
     """Marks a field that is to be drawn, as None is a value of some fields."""
 
@@ -60,21 +66,6 @@ def sample_pose(rng: np.random.Generator) -> Pose:
         y=round(0.10 * y - 0.06, 4),
         scale=round(0.88 + 0.18 * scale, 4),
         rotation=round(16 * rotation - 8, 3),
-    )
-
-
-def widen(pose: Pose, spread: float) -> Pose:
-    """A gentle pose as a snapshot has it: turned, nearer or farther, and out of the middle.
-
-    spread 0 leaves it; at 1 poses reach +-24 degrees, scale .6-1.5 and shifts of .36 (x) and .3 (y) of the half
-    frame, so that a picture may show a part of the subject.
-    """
-    middle = -0.01  # of sample_pose's y
-    return Pose(
-        x=round(pose.x * (1 + 3 * spread), 4),
-        y=round(middle + (pose.y - middle) * (1 + 5 * spread), 4),
-        scale=round(float(pose.scale ** (1 + 4 * spread) * np.exp(0.12 * spread)), 4),
-        rotation=round(pose.rotation * (1 + 2 * spread), 3),
     )
 
 
@@ -124,3 +115,18 @@ def sample_scene(
     if drawn_recolour and style == SKETCH:
         recolour = None
     return Scene(background, accessory, style, recolour, effect, pose or drawn_pose, seed)
+
+
+def page_scenes(n: int, rng: np.random.Generator) -> list[Scene]:
+    """Scenes of n pictures of one page, as a seller or a collector takes them; the first k of more are the same k.
+
+    A page has a home: one place, seen in nearly all of its pictures, as the paper's band of similarity (0.82 to 0.98,
+    section 4) keeps pages whose pictures are near alike. A few pictures were taken elsewhere, a few show an accessory,
+    none is in an art style, recoloured or under an effect.
+    """
+    home, *others = (str(place) for place in rng.permutation(list(BACKGROUNDS)))
+    scenes = []
+    for i in range(n):
+        place = others[i % len(others)] if rng.uniform() < ELSEWHERE else home
+        scenes.append(sample_scene(rng, background=place, recolour=None, effect=None, p_accessory=DRESSED, style=PHOTO))
+    return scenes

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from suti.benchmark.contents import appearance_key, thinned
-from suti.benchmark.world import Appearance, demonstrations, world_benchmark
+from suti.benchmark.world import Appearance, references, world_benchmark
 from suti.config.schema import Compute
 from suti.evaluation.judging import judge_run
 from suti.small_models.probe_network import load_probe
@@ -54,11 +54,11 @@ def test_a_true_recoloured_picture_passes_and_the_old_colour_fails(benchmark) ->
     )
     key = appearance_key(subject.subject_id, "red")
     red = Appearance(recolour="red")
-    references = {subject.subject_id: list(demonstrations(subject, 6, "references").images)}
-    appearances = {key: list(demonstrations(subject, 6, "references", appearance=red).images)}
+    real = {subject.subject_id: list(references(subject, 6, 0))}
+    appearances = {key: list(references(subject, 6, 0, appearance=red))}
     pictures = {
-        "right": demonstrations(subject, 1, "drawn", appearance=red).images[0],
-        "wrong": demonstrations(subject, 1, "drawn").images[0],
+        "right": references(subject, 1, 1, appearance=red)[0],
+        "wrong": references(subject, 1, 1)[0],
     }
     rows = [
         {"run": "x", "sample_id": name, "subject_id": subject.subject_id, "prompt_id": "red", "prompt": "a red dog",
@@ -66,8 +66,8 @@ def test_a_true_recoloured_picture_passes_and_the_old_colour_fails(benchmark) ->
         for i, name in enumerate(pictures)
     ]  # fmt: skip
     probe = load_probe(str(PROBE), Compute())
-    judged = judge_run(pd.DataFrame(rows), pictures, references, probe, appearances).set_index("sample_id")
+    judged = judge_run(pd.DataFrame(rows), pictures, real, probe, appearances).set_index("sample_id")
     assert judged.loc["right", "subject"] >= probe.thresholds["subject"] > judged.loc["wrong", "subject"]
     # Without them the judge calls the true picture another subject.
-    plain = judge_run(pd.DataFrame(rows), pictures, references, probe).set_index("sample_id")
+    plain = judge_run(pd.DataFrame(rows), pictures, real, probe).set_index("sample_id")
     assert plain.loc["right", "subject"] < judged.loc["right", "subject"]

@@ -34,14 +34,16 @@ def test_choices_are_nested_distinct_and_even(n_total):
         assert gaps.max() <= 3 * n_total / n + 1
 
 
-def test_first_prompts_are_a_subset_and_all_include_compositional_ones():
+def test_first_prompts_are_a_subset_of_both_lists():
     rows = prompt_rows("a", "dog", DREAMBENCH_LIVE_TEMPLATES, 10)
-    rows += [{"subject_id": "a", "prompt_id": "c1", "prompt": "x", "skill": "compositional"}]
+    rows += [{"subject_id": "a", "prompt_id": f"c1{i}", "prompt": "x", "skill": "compositional"} for i in (2, 3, 1)]
     rows += [{"subject_id": "a", "prompt_id": "a1", "prompt": "y", "skill": "art_style"}]
     prompts = pd.DataFrame(rows)
-    small, large = first_prompts(prompts, 4), first_prompts(prompts, 7)
-    assert set(small["prompt_id"]) < set(large["prompt_id"]) and not {"c1", "a1"} & set(large["prompt_id"])
-    assert {"c1", "a1"} < set(first_prompts(prompts, 10)["prompt_id"])
+    small, large = first_prompts(prompts, 4, 1), first_prompts(prompts, 7, 2)
+    assert set(small["prompt_id"]) < set(large["prompt_id"])
+    assert [name for name in large["prompt_id"] if name[0] in "ac"] == ["c12", "c13"] and len(large) == 9
+    assert first_prompts(prompts, 0, 3)["prompt_id"].tolist() == ["c12", "c13", "c11"]
+    assert first_prompts(prompts, 10, 0)["prompt_id"].tolist()[-1] == "a1" and len(first_prompts(prompts, 10, 9)) == 14
 
 
 @pytest.mark.parametrize("templates", [DREAMBENCH_LIVE_TEMPLATES, DREAMBENCH_OBJECT_TEMPLATES])
@@ -130,7 +132,7 @@ def test_folders_with_prompts_of_a_csv(tmp_path):
 
 
 def test_world_references_are_pictures_that_no_system_sees():
-    found = world_benchmark(0, 2, 3, 5, 1)
+    found = world_benchmark(0, 2, 3, 5, 1, 3)
     assert len(found.subjects) == 2 and len(found.demonstrations) == 10
     assert sum(row["skill"] == "compositional" for row in found.prompts) == 6
     assert [row["prompt_id"] for row in found.prompts if row["skill"] == "art_style"] == ["a1", "a2", "a3", "a4"] * 2
@@ -144,34 +146,24 @@ def test_world_references_are_pictures_that_no_system_sees():
         ("generations", found.targets),
     ):
         tables.to_arrow(name, rows)
-    again = world_benchmark(0, 2, 3, 5, 1)
+    again = world_benchmark(0, 2, 3, 5, 1, 3)
     assert all((again.target_images[k] == v).all() for k, v in found.target_images.items())
 
 
-def test_spread_changes_the_demonstrations_alone():
-    gentle, wide = (world_benchmark(0, 2, 1, 3, 1, spread) for spread in (0.0, 1.0))
-    for key, image in gentle.demonstration_images.items():
-        assert (wide.demonstration_images[key] != image).any()
-    assert gentle.demonstrations == wide.demonstrations and gentle.prompts == wide.prompts
-    for name, pictures in gentle.references.items():
-        assert all((a == b).all() for a, b in zip(pictures, wide.references[name], strict=True))
-    assert all((wide.target_images[key] == image).all() for key, image in gentle.target_images.items())
-
-
 def test_subjects_behind_the_main_ones_have_their_first_prompts_only():
-    whole = world_benchmark(0, 3, 5, 2, 2)
+    whole = world_benchmark(0, 3, 5, 2, 2, 4)
     found = thinned(whole, 1, 2)
     ids = lambda b, s: [r["prompt_id"] for r in b.prompts if r["subject_id"] == s]  # noqa: E731
     first, *others = (row["subject_id"] for row in whole.subjects)
-    assert ids(found, first) == ids(whole, first) and {"c1", "a1"} < set(ids(found, first))
+    assert ids(found, first) == ids(whole, first) and {"c12", "a1"} < set(ids(found, first))
     for subject in others:
-        assert ids(found, subject) == ids(whole, subject)[:2]
+        assert ids(found, subject) == ["c12", "c13"]
     pairs = [(r["subject_id"], r["prompt_id"]) for r in found.prompts]
     assert [(r["subject_id"], r["prompt_id"]) for r in found.targets] == [pair for pair in pairs for _ in range(2)]
     assert list(found.target_images) == [row["sample_id"] for row in found.targets]
     assert found.subjects == whole.subjects and found.demonstration_images is whole.demonstration_images
     # the curves' prompts of a main subject are those that the others have too
-    curves = first_prompts(pd.DataFrame(found.prompts), 2)
+    curves = first_prompts(pd.DataFrame(found.prompts), 0, 2)
     assert curves.groupby("subject_id").size().tolist() == [2, 2, 2]
 
 

@@ -29,8 +29,8 @@ def test_fewer_prompts_a_subject_are_among_more(counts, shown, n, m):
         rows += [{"subject_id": subject, "prompt_id": f"a{i}", "prompt": "x", "skill": SHEET_ONLY[0]}
                  for i in range(shown)]  # fmt: skip
     prompts = pd.DataFrame(rows)
-    asked = [set(first_prompts(prompts, k)[["subject_id", "prompt_id"]].itertuples(index=False)) for k in (n, m)]
+    asked = [set(first_prompts(prompts, k, 0)[["subject_id", "prompt_id"]].itertuples(index=False)) for k in (n, m)]
     assert asked[0] <= asked[1]
-    templates = first_prompts(prompts, n)
+    templates = first_prompts(prompts, n, 0)
     templates = templates[~templates["skill"].isin(SHEET_ONLY)]
     assert templates.groupby("subject_id").size().to_dict() == {f"s{i}": min(n, c) for i, c in enumerate(counts)}

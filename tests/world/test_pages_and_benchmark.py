@@ -13,21 +13,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from suti.benchmark.prompts import requests_of
 from suti.benchmark.world import (
     benchmark_prompts,
     benchmark_subjects,
     compositional_prompts,
     demonstrations,
+    references,
     skill,
     target,
     target_scene,
 )
 from suti.world.language import parse
 from suti.world.pages import KINDS, PageTruth, make_page, subject_from_json, world_pages, write_pages
-from suti.world.scenes import Pose, sample_pose, widen
+from suti.world.scenes import DRESSED, ELSEWHERE, page_scenes
 from suti.world.sheets import write_sheets
 from suti.world.subjects import keyed_rng, sample_subject
-from suti.world.vocabulary import CLASSES, LIVE_CLASSES
+from suti.world.vocabulary import CLASSES, LIVE_CLASSES, OBJECT_CLASSES, PHOTO
 
 
 def decoded(data: bytes) -> np.ndarray | None:
@@ -115,49 +117,65 @@ def test_750_prompts_for_30_subjects() -> None:
     }
 
 
-def test_compositional_prompts_grow() -> None:
-    subjects = benchmark_subjects(0, 12)
-    rows = compositional_prompts(subjects)
-    assert rows == compositional_prompts(subjects) and len(rows) == 36
-    for i, row in enumerate(rows):
-        said = {k: v for k, v in vars(parse(row["prompt"])).items() if v is not None}
-        assert len(said) == 1 + int(row["prompt_id"][1:])
-        assert "style" not in said
-        if row["prompt_id"] != "c1":
-            before = {k: v for k, v in vars(parse(rows[i - 1]["prompt"])).items() if v is not None}
-            assert before.items() <= said.items()
+def test_compositional_prompts_grow_within_a_chain() -> None:
+    for subject in benchmark_subjects(0, 12):
+        rows = compositional_prompts(subject, 7)
+        assert rows == compositional_prompts(subject, 9)[:7]
+        assert [row["prompt_id"] for row in rows] == ["c12", "c13", "c11", "c22", "c23", "c21", "c32"]
+        said = {
+            row["prompt_id"]: {k: v for k, v in vars(parse(row["prompt"])).items() if v is not None} for row in rows
+        }
+        for name, asked in said.items():
+            assert len(asked) == 1 + requests_of(name) and "style" not in asked and "background" in asked
+        for chain in "12":
+            assert said[f"c{chain}1"].items() <= said[f"c{chain}2"].items() <= said[f"c{chain}3"].items()
+    assert requests_of("00") is None and requests_of("a1") is None and requests_of("c103") == 3
     assert skill("a watercolor painting of a cat") == "art_style"
     assert skill("a red cat in the snow") == "compositional"
 
 
-def test_spread_turns_enlarges_and_shifts_what_poses_have_already() -> None:
-    pose = Pose(x=0.1, y=0.04, scale=1.1, rotation=8.0)
-    assert widen(pose, 0.0) == pose
-    wide = widen(pose, 1.0)
-    assert (wide.x, wide.y, wide.rotation) == (0.4, 0.29, 24.0)
-    assert wide.scale == pytest.approx(1.1**5 * np.exp(0.12), abs=1e-4)
-    assert widen(Pose(y=-0.01), 1.0) == Pose(y=-0.01, scale=round(float(np.exp(0.12)), 4))
-    poses = [widen(sample_pose(keyed_rng("spread", i)), 1.0) for i in range(300)]
-    for values, low, high in (
-        ([p.scale for p in poses], 0.59, 1.52),
-        ([p.x for p in poses], -0.37, 0.37),
-        ([p.y for p in poses], -0.31, 0.29),
-        ([p.rotation for p in poses], -24, 24),
-    ):
-        assert low <= min(values) < low + 0.1 * (high - low) and high >= max(values) > high - 0.1 * (high - low)
+def test_objects_and_live_subjects_are_asked_for_all_kinds_of_requests() -> None:
+    for names in (OBJECT_CLASSES, LIVE_CLASSES):
+        subjects = [s for s in benchmark_subjects(0, 60) if s.class_name in names]
+        asked = Counter(
+            field
+            for subject in subjects
+            for row in compositional_prompts(subject, 6)
+            for field, value in vars(parse(row["prompt"])).items()
+            if value is not None
+        )
+        assert min(asked[name] for name in ("accessory", "effect", "recolour")) >= len(subjects) / 2
 
 
-def test_demonstrations_are_plain_photos_in_different_places() -> None:
+def test_a_page_has_a_home_that_few_pictures_leave() -> None:
+    at_home, dressed, pictures = 0, 0, 0
+    for number in range(200):
+        scenes = page_scenes(6, keyed_rng("home", number))
+        assert scenes[:4] == page_scenes(4, keyed_rng("home", number))
+        places = Counter(scene.background for scene in scenes)
+        at_home += places.most_common(1)[0][1]
+        dressed += sum(scene.accessory is not None for scene in scenes)
+        pictures += len(scenes)
+        assert all((s.style, s.recolour, s.effect) == (PHOTO, None, None) for s in scenes)
+    assert abs(at_home / pictures - (1 - ELSEWHERE)) < 0.04
+    assert abs(dressed / pictures - DRESSED) < 0.02
+
+
+def test_demonstrations_are_of_one_page_and_references_of_many_places() -> None:
     subject = benchmark_subjects(0)[8]
     shown = demonstrations(subject, 5, 0)
     assert shown.images.shape == (5, 64, 64, 3) and shown.images.dtype == np.uint8
     truths = [parse(text) for text in shown.captions]
-    assert len({truth.background for truth in truths}) == 5
-    assert all((t.accessory, t.style, t.recolour, t.effect) == (None,) * 4 for t in truths)
+    assert Counter(truth.background for truth in truths).most_common(1)[0][1] >= 3
+    assert [t.accessory for t in truths] == [scene.accessory for scene in shown.scenes]
     assert np.array_equal(demonstrations(subject, 3, 0).images, shown.images[:3])
-    assert not np.array_equal(demonstrations(subject, 5, "references").images, shown.images)
-    with pytest.raises(ValueError, match="k: 21 demonstrations"):
-        demonstrations(subject, 21, 0)
+    real = references(subject, 5, 0)
+    assert real.shape == shown.images.shape and np.array_equal(references(subject, 3, 0), real[:3])
+    assert not {image.tobytes() for image in real} & {image.tobytes() for image in shown.images}
+    with pytest.raises(ValueError, match="n: 21 references"):
+        references(subject, 21, 0)
+    with pytest.raises(ValueError, match="k: 0 demonstrations"):
+        demonstrations(subject, 0, 0)
 
 
 def test_targets_fulfil_their_prompts() -> None:
