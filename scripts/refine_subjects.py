@@ -24,7 +24,8 @@ def main() -> None:
     a = arguments.parse_args()
     s = a.settings
     writer = make_writer(s.seed, s.language, s.compute, a.vocabulary)
-    subjects, texts, log = refine_subjects(tables.read(a.captions, "captions"), writer)
+    captions = tables.read(a.captions, "captions")
+    subjects, texts, log = refine_subjects(captions, writer, s.language.scene_in_texts)
     tables.write(a.subjects, "subjects", subjects)
     tables.write(a.texts, "texts", texts)
     write_json(a.log, log.as_json())

@@ -163,6 +163,7 @@ class Language(Section):
     max_retries: int = Field(2, ge=0, description="further attempts when an answer does not fit the schema, before the grammar writes the row")
     temperature: float = Field(0.7, ge=0, description="sampling temperature of a model's first answer; each retry adds 0.3, and 0 is greedy")
     max_new_tokens: Positive = Field(200, description="longest answer, tokens")
+    scene_in_texts: bool = Field(True, description="refined captions name the scene of their picture, as the paper's do; false: the subject alone, so that experts bind the place to the subject and follow prompts less")
     prompts_per_subject: Positive = Field(6, description="unseen prompts a subject")
     skills: dict[Skill, Fraction] = Field(
         default_factory=lambda: dict(_SKILL_SHARES),

@@ -29,10 +29,15 @@ def evidence_of(captions: pd.DataFrame) -> Iterator[Evidence]:
         )
 
 
-def refine_subjects(captions: pd.DataFrame, writer: Writer) -> tuple[pd.DataFrame, pd.DataFrame, Log]:
+def refine_subjects(
+    captions: pd.DataFrame, writer: Writer, scene_in_texts: bool = True
+) -> tuple[pd.DataFrame, pd.DataFrame, Log]:
     """Tables ``subjects`` and ``texts`` of a ``captions`` table, and the log.
 
     A row depends on its own cluster alone, so parts, order and neighbours change nothing.
+
+    Args:
+        scene_in_texts: False: a refined text is the description alone, whatever the picture's caption says.
     """
     log = Log(writer.name, writer.model)
     start = time.perf_counter()
@@ -51,7 +56,7 @@ def refine_subjects(captions: pd.DataFrame, writer: Writer) -> tuple[pd.DataFram
             }
         )
         for image_id, caption in zip(evidence.image_ids, evidence.captions, strict=True):
-            text = refined_text(subject, caption, writer.lexicon)
+            text = refined_text(subject, caption if scene_in_texts else "", writer.lexicon)
             texts.append({"subject_id": evidence.subject_id, "image_id": image_id, "text": text})
     log.subjects = log.rows = len(subjects)
     log.seconds = time.perf_counter() - start

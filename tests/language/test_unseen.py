@@ -105,7 +105,7 @@ def test_skills_follow_the_shares() -> None:
 
 def test_an_edited_colour_replaces_the_old_one() -> None:
     subject = Description("blue striped teapot", "teapot")
-    found, missing = unseen_prompts(subject, Evidence("s", (), (), ()), [], ["attribute_editing"] * 60, LEXICON, 0, "s")
+    found, missing = unseen_prompts(subject, Evidence("s", (), (), ()), [], ["attribute_editing"] * 24, LEXICON, 0, "s")
     texts = [p.prompt for p in found]
     assert not missing
     assert any(t.startswith("a red striped teapot") for t in texts)
@@ -146,3 +146,38 @@ def test_a_table_without_rows() -> None:
     assert len(subjects) == len(texts) == len(prompts) == 0
     for name, table in (("subjects", subjects), ("texts", texts), ("prompts", prompts)):
         tables.to_arrow(name, table)
+
+
+def test_texts_may_name_the_subject_alone() -> None:
+    captions = captions_table(2)
+    writer = GrammarWriter(0, LEXICON)
+    with_scene, alone = (refine_subjects(captions, writer, scene)[1] for scene in (True, False))
+    names = refine_subjects(captions, writer)[0].set_index("subject_id")["description"]
+    assert not (with_scene["text"] == alone["text"]).any()
+    for row in alone.itertuples():
+        assert row.text.split(" ", 1)[1] == names[row.subject_id]
+
+
+def test_a_composition_asks_for_two_or_three_things_and_no_style() -> None:
+    captions = captions_table()
+    language = Language(prompts_per_subject=30, skills={"compositional": 1.0})
+    prompts = run(captions, language=language)[2]
+    assert (prompts["skill"] == "compositional").all() and not prompts["prompt"].duplicated().any()
+    asked = collections.Counter()
+    for row in prompts.itertuples():
+        place = [p for p in LEXICON.prompts["recontextualization"] if row.prompt.endswith(p)]
+        worn = [p for p in LEXICON.prompts["accessorization"] if f" {p} " in f"{row.prompt} "]
+        edits = [p for p in LEXICON.prompts["attribute_editing"] if f" {p} " in f" {row.prompt} "]
+        assert len(place) >= 1 and len(worn) <= 1 and not any(p in row.prompt for p in LEXICON.prompts["art_style"])
+        asked[len(worn) + bool(set(edits) - {"red"})] += 1
+    assert asked[0] == 0 and min(asked[1], asked[2]) > 0.25 * len(prompts)
+
+
+def test_the_clusters_own_places_are_no_new_ones() -> None:
+    captions = captions_table()
+    language = Language(prompts_per_subject=30, skills={"compositional": 1.0})
+    prompts = run(captions, language=language)[2]
+    for subject_id, rows in prompts.groupby("subject_id"):
+        own = captions[captions["cluster_id"] == subject_id]["caption"]
+        seen = {p for p in LEXICON.prompts["recontextualization"] if own.str.endswith(p).any()}
+        assert not [text for text in rows["prompt"] if any(text.endswith(p) for p in seen)]
