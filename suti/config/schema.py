@@ -129,7 +129,7 @@ class Mining(Section):
     encoder: str = Field("open_clip:local-dir:resources/models/clip", description="image encoder: open_clip:MODEL/PRETRAINED, open_clip:local-dir:FOLDER or transformers:ID_OR_FOLDER")
     min_images: Positive = Field(3, description="pages with fewer usable pictures are dropped")
     max_images: Positive = Field(10, description="pictures used of one cluster (the paper's experts see 3-10)")
-    similarity: tuple[float, float] = Field((0.69, 0.96), description="band of the mean pairwise cosine that is kept; it belongs to the encoder (paper: 0.82 to 0.98 with CLIP ViT-L/14)")
+    similarity: tuple[float, float] = Field((0.82, 0.98), description="band of the mean pairwise cosine that is kept; it belongs to the encoder (paper: 0.82 to 0.98 with CLIP ViT-L/14)")
     batch_size: Positive = Field(256, description="pictures a forward pass of the encoder")
 
     @field_validator("similarity")
