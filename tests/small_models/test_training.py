@@ -193,8 +193,8 @@ def test_shipped_captioner_names_what_it_sees() -> None:
     assert result["accuracy"]["background"] > 0.6  # chance: 1/20
 
 
-def test_shipped_models_are_at_most_40_megabytes() -> None:
+def test_shipped_models_are_at_most_45_megabytes() -> None:
     if not SHIPPED.is_dir():
         pytest.skip("no shipped models")
     sizes = [path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()]
-    assert sum(sizes) <= 40 * 2**20
+    assert sum(sizes) <= 45 * 2**20
