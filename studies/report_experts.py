@@ -1,43 +1,54 @@
-"""Judge experts on subjects of the world: subject score gained over the base, text score kept, seconds an expert.
+"""Judge experts on subjects of the world: subject and text scores, seconds an expert, and what the filter does to them.
 
     python studies/report_experts.py --report docs/results/experts.json --figure docs/images/experts.png
 
 The evidence behind the default of `experts` in config.yaml and behind docs/experts.md. Subjects, demonstrations and
 prompts are those of another seed than the benchmark's, so the choice is not made on what Table 1 is measured on. Base
 and experts draw the same prompts from the same noise. A setting is METHOD:RANK:RATE:STEPS, or with how its experts draw
-METHOD:RANK:RATE:STEPS:SAMPLING_STEPS:GUIDANCE; after `plain-` they are trained by the usual loop, one after another, to
-compare. The report is written anew after every setting, and
-settings that it holds already are not run again.
+METHOD:RANK:RATE:STEPS:SAMPLING_STEPS:GUIDANCE. After `subject-` their texts name the subject alone; after `plain-` they
+are trained by the usual loop, one after another, to compare. Prompts are compositional. Of each setting's samples the
+report has the share that fails (subject and text do not both pass), the share with delta-CLIP of 0 or less (a
+demonstration fits the prompt as well: how a copy shows), and the same of what the filter of Eq. 6 keeps at 0 and at its
+default. The report is written anew after every setting, and settings that it holds already are not run again.
 """
 
 from __future__ import annotations
 
+import io
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from PIL import Image
 from tqdm.auto import tqdm
 
+from suti.benchmark.contents import Benchmark
 from suti.benchmark.world import world_benchmark
 from suti.cli.arguments import parser
 from suti.compute import autocast, prepare
 from suti.config.load import load_config
 from suti.config.schema import Config, Experts
+from suti.config.values import COMPOSITIONAL
 from suti.diffusion.settings import Sampling
-from suti.evaluation.bootstrap import interval, subject_means, template_rows
+from suti.evaluation.bootstrap import interval, subject_means
 from suti.evaluation.judging import judge_run
 from suti.experts.batched.memory import fit_machine
+from suti.experts.embedding import embed_subject
 from suti.experts.fine_tuning import fine_tune, subject_unet
 from suti.experts.run import ExpertResult, ExpertTask, fine_tuning, run_experts, training_set
 from suti.figures.style import BLUE, GREEN, GREY, INK, PINK, RC, VERMILION, save
+from suti.filtering import delta_clip, resolve_lambda
 from suti.io.atomic import read_json, write_json
 from suti.io.provenance import provenance
 from suti.io.shards import encode_png
+from suti.language.text import with_article
 from suti.models.base import load_base
 from suti.models.drawing import draw
+from suti.models.encoders import load_text_image_encoder
 from suti.seeds import torch_generator
 from suti.small_models.probe_network import load_probe
 
@@ -47,24 +58,29 @@ GRID = [
     "lora:16:1e-3:26",
     "lora:8:2e-3:26",
     "full:0:2e-4:26",
+    "lora:16:2e-3:80",
+    "full:0:2e-4:80",
+    "subject-lora:16:2e-3:80",
+    "subject-full:0:2e-4:80",
     "lora:16:2e-3:26:12:3",
     "lora:16:2e-3:26:20:2",
 ]
-PLAIN = "plain-"
+PLAIN, ALONE = "plain-", "subject-"
 SCORES = ("subject", "text", "realism")
 
 
-def tasks_of(subjects: int, prompts: int) -> tuple[list[ExpertTask], dict[str, list[np.ndarray]]]:
-    """Experts to train, and the real pictures that their subjects are compared with."""
-    world = world_benchmark(SEED, subjects, prompts, 5, 1)
-    demonstrations_table, prompts_table = pd.DataFrame(world.demonstrations), template_rows(pd.DataFrame(world.prompts))
+def tasks_of(subjects: int, prompts: int) -> tuple[list[ExpertTask], Benchmark]:
+    """Experts to train on compositional prompts, and the benchmark that has their real pictures."""
+    world = world_benchmark(SEED, subjects, 0, 5, 1, prompts)
+    demonstrations_table, prompts_table = pd.DataFrame(world.demonstrations), pd.DataFrame(world.prompts)
+    prompts_table = prompts_table[prompts_table["skill"] == COMPOSITIONAL]
     tasks = []
     for name, rows in demonstrations_table.groupby("subject_id"):
         chosen = prompts_table[prompts_table["subject_id"] == name]
         pictures = tuple(encode_png(world.demonstration_images[key]) for key in rows["image_id"])
         pairs = tuple(zip(chosen["prompt_id"], chosen["prompt"], strict=True))
         tasks.append(ExpertTask(str(name), pictures, tuple(rows["text"]), pairs))
-    return tasks, world.references
+    return tasks, world
 
 
 def settings_of(name: str, default: Experts) -> Experts:
@@ -75,7 +91,7 @@ def settings_of(name: str, default: Experts) -> Experts:
     """
     try:
         method, rank, rate, steps, *drawing = name.split(":")
-        method = method.removeprefix(PLAIN)
+        method = method.removeprefix(PLAIN).removeprefix(ALONE)
         changed: dict[str, Any] = {"method": method, "learning_rate": float(rate), "steps": int(steps)}
         if drawing:
             sampling_steps, guidance = drawing
@@ -103,11 +119,43 @@ def one_by_one(
 
 
 def judge(
-    samples: dict[str, np.ndarray], rows: list[dict[str, Any]], references: dict[str, list[np.ndarray]],
-    probe: Any,
+    samples: dict[str, np.ndarray], rows: list[dict[str, Any]], world: Benchmark, probe: Any
 ) -> pd.DataFrame:  # fmt: skip
     """The probe's scores of samples."""
-    return judge_run(pd.DataFrame(rows).assign(run="experts", image_index=0), samples, references, probe)
+    table = pd.DataFrame(rows).assign(run="experts", image_index=0)
+    return judge_run(table, samples, world.references, probe, world.appearances)
+
+
+def filtered(
+    judged: pd.DataFrame, samples: dict[str, np.ndarray], tasks: list[ExpertTask], config: Config, probe: Any
+) -> dict[str, Any]:
+    """Failures, delta-CLIP of 0 or less, and both of what the filter keeps at 0 and at the default lambda."""
+    encoder = load_text_image_encoder(config.filtering.encoder, config.compute)
+    scores = []
+    for task in tasks:
+        rows = judged[judged["subject_id"] == task.subject_id]
+        pictures = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in task.images]
+        prompts = dict(task.prompts)
+        found = embed_subject(
+            encoder, [samples[key] for key in rows["sample_id"]], [prompts[key] for key in rows["prompt_id"]], pictures
+        )
+        scores += [
+            (key, delta_clip(sample, prompt, found.demonstrations))
+            for key, sample, prompt in zip(rows["sample_id"], found.samples, found.prompts, strict=True)
+        ]
+    delta = judged["sample_id"].map(dict(scores)).to_numpy()
+    fails = 1 - np.logical_and(*((judged[name] >= probe.thresholds[name]) for name in ("subject", "text"))).to_numpy()
+    kept = {lam: delta > resolve_lambda(lam, delta) for lam in ("0", config.filtering.default)}
+    return {
+        "failed": float(fails.mean()),
+        "failed_by_text": float((judged["text"] < probe.thresholds["text"]).mean()),
+        "failed_by_subject": float((judged["subject"] < probe.thresholds["subject"]).mean()),
+        "delta_at_most_0": float((delta <= 0).mean()),
+        "kept": {
+            lam: {"share": float(which.mean()), "failed": float(fails[which].mean()) if which.any() else None}
+            for lam, which in kept.items()
+        },
+    }
 
 
 def drawn_by(results: list[ExpertResult]) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
@@ -191,8 +239,8 @@ def main() -> None:
     if config.evaluation.probe is None:
         arguments.error("evaluation.probe: null, but experts are judged by it")
     probe = load_probe(config.evaluation.probe, config.compute)
-    tasks, references = tasks_of(args.subjects, args.prompts)
-    floor = judge(*samples_of(tasks, base, config), references, probe)
+    tasks, world = tasks_of(args.subjects, args.prompts)
+    floor = judge(*samples_of(tasks, base, config), world, probe)
     e = config.experts
     default = f"{e.method}:{e.lora_rank if e.method == 'lora' else 0}:{e.learning_rate:.0e}:{e.steps}"
     report = read_json(args.report) if args.report.exists() else {"experts": {}}
@@ -204,21 +252,29 @@ def main() -> None:
     begun = time.perf_counter()
     for name in tqdm([n for n in args.settings_grid if n not in report["experts"]], desc="settings"):
         settings = settings_of(name, config.experts)
+        nouns = {row["subject_id"]: row["class_name"] for row in world.subjects}
+        taught = [
+            replace(task, texts=(with_article(nouns[task.subject_id]),) * len(task.texts)) if ALONE in name else task
+            for task in tasks
+        ]
         start, count = time.perf_counter(), 1
         if name.startswith(PLAIN):
-            samples, rows = one_by_one(tasks, base, settings, config)
+            samples, rows = one_by_one(taught, base, settings, config)
         else:
             like = training_set(tasks[0], base)
             count = fit_machine("auto", settings.batch_size, base, fine_tuning(settings), config.compute, like).experts
             results = []
-            for first in range(0, len(tasks), count):
-                group = tasks[first : first + count]
+            for first in range(0, len(taught), count):
+                group = taught[first : first + count]
                 addresses = [task.subject_id for task in group]
                 results += run_experts(group, addresses, base, settings, config.compute, config.seed)
             samples, rows = drawn_by(results)
         row = {"experts_at_once": count, "seconds_an_expert": (time.perf_counter() - start) / len(tasks)}
-        report["experts"][name] = row | compared(judge(samples, rows, references, probe), floor, config)
-        print(name, {score: round(report["experts"][name][score]["gain"], 3) for score in SCORES}, flush=True)
+        judged = judge(samples, rows, world, probe)
+        report["experts"][name] = row | compared(judged, floor, config)
+        report["experts"][name] |= {"filter": filtered(judged, samples, tasks, config, probe)}
+        print(name, {score: round(report["experts"][name][score]["gain"], 3) for score in SCORES},
+              report["experts"][name]["filter"], flush=True)  # fmt: skip
         settled = {"experts": config.experts.model_dump(mode="json"), "seed": SEED}
         report["provenance"] = provenance(settled, time.perf_counter() - begun)
         write_json(args.report, report)
