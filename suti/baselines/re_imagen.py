@@ -1,10 +1,11 @@
-"""Re-Imagen (arXiv 2209.14491) as SuTI's paper uses it: the apprentice's network, taught by clusters, not by experts.
+"""Re-Imagen (arXiv 2209.14491) as SuTI's paper compares with it: taught by retrieved neighbours, not by experts.
 
-It is trained on (picture, refined caption) pairs of the clusters, each target with others of its cluster as the
-demonstrations, by ``scripts/train_apprentice.py`` without G. It draws as SuTI does, without any optimisation. Our
-choice: the network, its initialisation and its settings are the apprentice's, so that the two differ in what they
-learnt from and in nothing else; the original has another UNet, retrieves its neighbours and weighs text and
-neighbours in turn.
+A picture of a cluster and its refined caption are a target; its demonstrations are the nearest pictures of other pages
+by CLIP, each with its own text (``suti.baselines.neighbours``, ``scripts/train_apprentice.py --training-set
+neighbours``). It is given a subject's demonstrations as SuTI is, and draws without any optimisation.
+
+Our choice: the network, its initialisation and its settings are the apprentice's, so that the two differ in what they
+learnt from and in nothing else. The original has another UNet, two neighbours, and weighs text and neighbours in turn.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from suti.models.pipeline import SuTIPipeline, load_apprentice
 
 @dataclass(frozen=True)
 class ReImagen:
-    """How Re-Imagen draws.
+    """How Re-Imagen draws, and ``suti.baselines.clusters`` too.
 
     Attributes:
         demonstrations: pictures of a subject at inference.
