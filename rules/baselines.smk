@@ -1,11 +1,6 @@
 # What SuTI is compared with: the base on text alone, and the systems of suti/baselines/systems.py.
 
 
-def own_steps(wildcards) -> int | None:
-    """Steps of a training without experts, where they are not the apprentice's."""
-    return getattr(CONFIG.baselines, SYSTEMS[wildcards.taught].section).steps
-
-
 use rule gpu_program as generate_base with:
     input:
         model_files(CONFIG.models.base),
@@ -81,6 +76,7 @@ use rule gpu_program as retrieve_neighbours with:
 # The apprentice's network and training without experts. Re-Imagen's demonstrations are neighbours of other pages, those
 # of clusters the other pictures of the page.
 WITHOUT_EXPERTS = {"re-imagen": "neighbours", "clusters": "clusters"}
+OWN_STEPS = {name: getattr(CONFIG.baselines, SYSTEMS[name].section).steps for name in WITHOUT_EXPERTS}
 
 
 use rule gpu_program as train_without_experts with:
@@ -108,10 +104,10 @@ use rule gpu_program as train_without_experts with:
                 "compute",
                 "models.base",
                 "apprentice",
-                exclude=["apprentice.steps"] if own_steps(wildcards) is not None else [],
+                exclude=["apprentice.steps"] if OWN_STEPS[wildcards.taught] is not None else [],
             ),
             training_set=lambda wildcards: WITHOUT_EXPERTS[wildcards.taught],
-            steps=own_steps,
+            steps=lambda wildcards: OWN_STEPS[wildcards.taught],
             out_dir=f"{R}/baselines/{{taught}}",
             checkpoints=f"{R}/baselines/.checkpoints/{{taught}}",
         ),

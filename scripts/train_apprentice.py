@@ -89,8 +89,9 @@ def neighbour_subjects(demonstrations: pd.DataFrame, named: pd.DataFrame, near: 
                 owners[image_id],
                 tuple((key, texts[key]) for key in keys),
                 ((str(image_id), texts[image_id]),),
-                *names[owners[image_id]],
-                tuple(names[owners[key]] for key in keys),
+                description=names[owners[image_id]][0],
+                class_name=names[owners[image_id]][1],
+                shown_names=tuple(names[owners[key]] for key in keys),
             )
         )
     return found

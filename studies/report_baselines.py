@@ -38,7 +38,7 @@ from suti.config.schema import Config
 from suti.config.settings import Settings
 from suti.digests import model_digest
 from suti.evaluation.bootstrap import interval, subject_means
-from suti.evaluation.judging import judge_run
+from suti.evaluation.judging import Probe, judge_run
 from suti.figures.grids import Cell, Sheet, save
 from suti.generation.draw import BenchmarkSubject, Drawn, draw_suti
 from suti.generation.files import sampling_settings
@@ -46,7 +46,7 @@ from suti.io.atomic import read_json, write_json, write_text
 from suti.io.provenance import provenance
 from suti.models.base import BaseModel, load_base
 from suti.models.pipeline import SuTIPipeline
-from suti.small_models.probe_network import Probe, load_probe
+from suti.small_models.probe_network import load_probe
 
 SCORES = ("subject", "text", "realism", "overall")
 GRIDS = {

@@ -8,7 +8,7 @@ experts' samples add. It is no system of the paper. It draws as SuTI does.
 from __future__ import annotations
 
 from suti.baselines.method import Method
-from suti.baselines.re_imagen import ReImagen, draw_re_imagen
+from suti.baselines.without_experts import WithoutExperts, draw_without_experts
 from suti.models.pipeline import load_apprentice
 
-METHODS = {"clusters": Method(ReImagen, draw_re_imagen, load_apprentice)}
+METHODS = {"clusters": Method(WithoutExperts, draw_without_experts, load_apprentice)}

@@ -33,8 +33,8 @@ def nearest_of_other_pages(
     count, (rows, columns) = len(embeddings), block
     for first in range(0, count, rows):
         own = slice(first, min(first + rows, count))
-        places = np.zeros((own.stop - own.start, 0), np.int64)
-        cosines = np.zeros(places.shape, np.float32)
+        places: np.ndarray = np.zeros((own.stop - own.start, 0), np.int64)
+        cosines: np.ndarray = np.zeros(places.shape, np.float32)
         for start in range(0, count, columns):
             other = slice(start, min(start + columns, count))
             found = embeddings[own] @ embeddings[other].T
@@ -43,7 +43,7 @@ def nearest_of_other_pages(
             places, cosines = np.hstack([places, numbers]), np.hstack([cosines, found])
             # Columns stand in the order of the pictures, and the sort is stable: of equals the first one stays.
             order = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-            places, cosines = (np.take_along_axis(values, order, 1) for values in (places, cosines))
+            places, cosines = np.take_along_axis(places, order, 1), np.take_along_axis(cosines, order, 1)
         for near, similar in zip(places, cosines, strict=True):
             kept = np.isfinite(similar)
             yield near[kept], similar[kept]

@@ -10,38 +10,8 @@ learnt from and in nothing else. The original has another UNet, two neighbours, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from suti.baselines.method import Method
-from suti.config.schema import Compute
-from suti.diffusion.settings import Sampling
-from suti.generation.draw import BenchmarkSubject, Drawn, draw_suti
-from suti.models.base import BaseModel
-from suti.models.pipeline import SuTIPipeline, load_apprentice
+from suti.baselines.without_experts import WithoutExperts, draw_without_experts
+from suti.models.pipeline import load_apprentice
 
-
-@dataclass(frozen=True)
-class ReImagen:
-    """How Re-Imagen draws, and ``suti.baselines.clusters`` too.
-
-    Attributes:
-        demonstrations: pictures of a subject at inference.
-        steps: optimiser steps a subject.
-    """
-
-    demonstrations: int
-    steps: int = 0
-
-
-def draw_re_imagen(
-    base: BaseModel, subject: BenchmarkSubject, settings: ReImagen, sampling: Sampling, compute: Compute, seed: int
-) -> Drawn:
-    """Encode the demonstrations once and draw. Nothing is kept of a subject.
-
-    Args:
-        base: its ``unet`` is an apprentice.
-    """
-    return draw_suti(SuTIPipeline.of(base), subject, settings.demonstrations, sampling, compute, seed)
-
-
-METHODS = {"re-imagen": Method(ReImagen, draw_re_imagen, load_apprentice)}
+METHODS = {"re-imagen": Method(WithoutExperts, draw_without_experts, load_apprentice)}

@@ -20,7 +20,8 @@ from suti.apprentice.data import Subject, draw_pictures
 from suti.apprentice.validation import fixed_views
 from suti.baselines.clusters import METHODS as CLUSTERS
 from suti.baselines.neighbours import nearest_of_other_pages
-from suti.baselines.re_imagen import METHODS, ReImagen, draw_re_imagen
+from suti.baselines.re_imagen import METHODS
+from suti.baselines.without_experts import WithoutExperts, draw_without_experts
 from suti.config.schema import Compute
 from suti.diffusion.settings import Sampling
 from suti.generation.draw import BenchmarkSubject
@@ -183,11 +184,13 @@ def test_the_script_trains_on_clusters_and_the_model_draws(clusters: Path) -> No
     assert (record["training_set"], record["subjects"], record["samples"]) == ("clusters", 3, 9)
     assert record["settings"]["apprentice"]["steps"] == 3
     base = CLUSTERS["clusters"].load(str(clusters / "clusters"))
-    assert CLUSTERS["clusters"].draw is METHODS["re-imagen"].draw is draw_re_imagen
+    assert CLUSTERS["clusters"].draw is METHODS["re-imagen"].draw is draw_without_experts
     subject = BenchmarkSubject(
         "s", "cat", tuple((PICTURES[f"ad{i}"], "a cat") for i in range(3)), (("00", "a cat in the snow"),)
     )
-    drawn = draw_re_imagen(base, subject, ReImagen(2), Sampling(2, 2.0, False, 1), Compute(precision="fp32"), 0)
+    drawn = draw_without_experts(
+        base, subject, WithoutExperts(2), Sampling(2, 2.0, False, 1), Compute(precision="fp32"), 0
+    )
     assert drawn.images.shape == (1, 16, 16, 3) and (drawn.stored_bytes, drawn.optimisation_seconds) == (0, 0)
 
 

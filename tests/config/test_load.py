@@ -240,7 +240,7 @@ def test_a_benchmark_of_a_csv_names_it() -> None:
 
 def test_lookup_and_nearest_keys() -> None:
     assert lookup(Config(), "mining.similarity") == [0.69, 0.96]
-    assert lookup(Config(), "language.skills.art_style") == 0.15
+    assert lookup(Config(), "language.skills.art_style") == 0.08
     assert lookup(Config(), "compute") == {"threads": 1, "device": "auto", "precision": "auto", "compile": False}
     with pytest.raises(ConfigError, match=r"did you mean experts\.steps"):
         lookup(Config(), "expert.stps")
