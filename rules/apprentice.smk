@@ -27,6 +27,7 @@ use rule gpu_program as train_apprentice with:
         **call(
             "train_apprentice",
             settings("seed", "compute", "models.base", "apprentice"),
+            training_set="samples",
             out_dir=f"{R}/apprentice/{{lam}}",
             checkpoints=f"{R}/apprentice/.checkpoints/{{lam}}",
         ),

@@ -49,14 +49,48 @@ use rule gpu_program as personalize with:
         "{wildcards.system} draws the benchmark"
 
 
-# The apprentice's network and training, with the clusters' own pictures in the place of G.
-use rule gpu_program as train_re_imagen with:
+# What Re-Imagen learns from: to each picture of a cluster the nearest pictures of other pages.
+use rule gpu_program as retrieve_neighbours with:
+    input:
+        model_files(CONFIG.mining.encoder),
+        demonstrations=TRAINING_SET["demonstrations"],
+        images=TRAINING_SET["images"],
+    output:
+        neighbours=f"{R}/baselines/neighbours.parquet",
+    priority: 10
+    params:
+        **call(
+            "retrieve_neighbours",
+            settings(
+                "compute",
+                "mining.encoder",
+                "mining.batch_size",
+                "apprentice.demonstrations",
+                exclude=["compute.precision"],
+            ),
+        ),
+    message:
+        "The nearest pictures of other pages"
+
+
+# The apprentice's network and training without experts. Re-Imagen's demonstrations are neighbours of other pages, those
+# of clusters the other pictures of the page.
+WITHOUT_EXPERTS = {"re-imagen": "neighbours", "clusters": "clusters"}
+OWN_STEPS = {name: getattr(CONFIG.baselines, SYSTEMS[name].section).steps for name in WITHOUT_EXPERTS}
+
+
+use rule gpu_program as train_without_experts with:
     input:
         model_files(CONFIG.models.base),
         **TRAINING_SET,
+        neighbours=lambda wildcards: (
+            f"{R}/baselines/neighbours.parquet" if WITHOUT_EXPERTS[wildcards.taught] == "neighbours" else []
+        ),
     output:
-        pipeline_files(f"{R}/baselines/re-imagen"),
-        f"{R}/baselines/re-imagen/loss.csv",
+        pipeline_files(f"{R}/baselines/{{taught}}"),
+        f"{R}/baselines/{{taught}}/loss.csv",
+    wildcard_constraints:
+        taught="|".join(WITHOUT_EXPERTS),
     priority: 10
     threads: CONFIG.compute.threads * CONFIG.apprentice.processes
     resources:
@@ -65,16 +99,17 @@ use rule gpu_program as train_re_imagen with:
     params:
         **call(
             "train_apprentice",
-            settings(
+            lambda wildcards: settings(
                 "seed",
                 "compute",
                 "models.base",
                 "apprentice",
-                "baselines.re_imagen.steps",
-                exclude=["apprentice.steps"] if CONFIG.baselines.re_imagen.steps is not None else [],
+                exclude=["apprentice.steps"] if OWN_STEPS[wildcards.taught] is not None else [],
             ),
-            out_dir=f"{R}/baselines/re-imagen",
-            checkpoints=f"{R}/baselines/.checkpoints/re-imagen",
+            training_set=lambda wildcards: WITHOUT_EXPERTS[wildcards.taught],
+            steps=lambda wildcards: OWN_STEPS[wildcards.taught],
+            out_dir=f"{R}/baselines/{{taught}}",
+            checkpoints=f"{R}/baselines/.checkpoints/{{taught}}",
         ),
     message:
-        "Re-Imagen: the apprentice's network, trained on the clusters themselves"
+        "{wildcards.taught}: the apprentice's network, trained without experts"

@@ -1,13 +1,14 @@
 """Train the apprentice on G at one lambda, or on the clusters themselves, and save it as a SuTIPipeline folder.
 
-    python scripts/train_apprentice.py --filtered results/filtered/q0.4.parquet --samples S.parquet ... \\
-        --pictures S.tar ... --demonstrations D.parquet ... --images I.tar ... \\
+    python scripts/train_apprentice.py --training-set samples --filtered results/filtered/q0.4.parquet \\
+        --samples S.parquet ... --pictures S.tar ... --demonstrations D.parquet ... --images I.tar ... \\
         --subjects results/subjects/subjects-0.parquet ... --checkpoints results/apprentice/.checkpoints/q0.4 \\
         --out-dir results/apprentice/q0.4 \\
         --settings '{"seed": 0, "compute": {}, "models.base": "...", "apprentice": {}}'
 
-Without ``--filtered``, ``--samples`` and ``--pictures`` there are no experts: a picture of a cluster is the target,
-others of it the demonstrations (Re-Imagen, docs/baselines.md), for `baselines.re_imagen.steps` steps.
+``--training-set`` says what it learns from. ``samples``, G, is the apprentice. The other two have no experts
+(docs/baselines.md): a picture of a cluster is the target, and its demonstrations are others of the cluster
+(``clusters``), or the nearest pictures of other pages (``neighbours``, Re-Imagen).
 
 A killed run goes on from its last checkpoint and ends with the same weights as an undisturbed one. While it trains,
 its metrics and sheets lie in CHECKPOINTS/training, at the end in OUT_DIR/training. With `processes` above 1 it starts
@@ -36,6 +37,9 @@ from suti.io.picture_store import PictureStore
 from suti.io.provenance import provenance, settings_hash
 from suti.models.base import load_base
 from suti.models.pipeline import SuTIPipeline
+
+# Files that each training set takes, beside demonstrations, images and subjects, which all do.
+NEEDED = {"samples": ("filtered", "samples", "pictures"), "clusters": (), "neighbours": ("neighbours",)}
 
 
 def read_subjects(
@@ -69,33 +73,63 @@ def cluster_subjects(demonstrations: pd.DataFrame, named: pd.DataFrame) -> list[
     return found
 
 
+def neighbour_subjects(demonstrations: pd.DataFrame, named: pd.DataFrame, near: pd.DataFrame) -> list[Subject]:
+    """One entry a picture of a cluster that has neighbours: it is the target, they are the demonstrations.
+
+    Sorted by the picture. The entries of a cluster have its subject_id.
+    """
+    names = dict(zip(named["subject_id"], zip(named["description"], named["class_name"], strict=True), strict=True))
+    shown = demonstrations.set_index("image_id")
+    texts, owners = shown["text"].to_dict(), shown["subject_id"].to_dict()
+    found = []
+    for image_id, rows in near.sort_values(["image_id", "rank"]).groupby("image_id"):
+        keys = rows["neighbour_id"].tolist()
+        found.append(
+            Subject(
+                owners[image_id],
+                tuple((key, texts[key]) for key in keys),
+                ((str(image_id), texts[image_id]),),
+                description=names[owners[image_id]][0],
+                class_name=names[owners[image_id]][1],
+                shown_names=tuple(names[owners[key]] for key in keys),
+            )
+        )
+    return found
+
+
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--filtered", metavar="FILE", help="G at this lambda; left out: the clusters themselves")
+    arguments.add_argument("--training-set", required=True, choices=NEEDED, help="what it learns from")
+    arguments.add_argument("--steps", type=int, metavar="N", help="in the place of apprentice.steps")
+    arguments.add_argument("--filtered", metavar="FILE", help="G at this lambda")
     for name in ("samples", "pictures"):
-        arguments.add_argument(f"--{name}", nargs="+", default=[], metavar="FILE", help=f"{name} of all shards")
+        arguments.add_argument(f"--{name}", nargs="+", metavar="FILE", help=f"{name} of all shards")
+    arguments.add_argument("--neighbours", metavar="FILE", help="table 'neighbours'")
     for name in ("demonstrations", "images", "subjects"):
         arguments.add_argument(f"--{name}", required=True, nargs="+", metavar="FILE", help=f"{name} of all shards")
     arguments.add_argument("--checkpoints", required=True, type=Path, metavar="FOLDER", help="progress of this run")
     arguments.add_argument("--out-dir", required=True, type=Path, metavar="FOLDER", help="the SuTIPipeline folder")
     args = arguments.parse_args()
-    if not bool(args.filtered) == bool(args.samples) == bool(args.pictures):
-        arguments.error("--filtered, --samples, --pictures: G needs all three, the clusters themselves none of them")
+    needed = NEEDED[args.training_set]
+    given = [name for name in ("filtered", "samples", "pictures", "neighbours") if getattr(args, name)]
+    if set(given) != set(needed):
+        wanted, seen = (" ".join(f"--{name}" for name in names) or "none" for names in (needed, given))
+        arguments.error(f"--training-set: {args.training_set} takes of these files: {wanted}; given: {seen}")
     s = args.settings
-    what = s.apprentice
-    if not args.filtered and s["baselines.re_imagen.steps"] is not None:
-        what = what.model_copy(update={"steps": s["baselines.re_imagen.steps"]})
+    what = s.apprentice if args.steps is None else s.apprentice.model_copy(update={"steps": args.steps})
     run_in_processes(s.apprentice.processes)
     accelerator = Accelerator(cpu=prepare(s.compute).type == "cpu")
     device = accelerator.device
     start = time.perf_counter()
     demonstrations = tables.read_all(args.demonstrations, "demonstrations")
     named = tables.read_all(args.subjects, "subjects")
-    if args.filtered:
+    if args.training_set == "samples":
         filtered, drawn = tables.read(args.filtered, "filtered"), tables.read_all(args.samples, "samples")
         subjects = read_subjects(filtered, drawn, demonstrations, named)
-    else:
+    elif args.training_set == "clusters":
         subjects = cluster_subjects(demonstrations, named)
+    else:
+        subjects = neighbour_subjects(demonstrations, named, tables.read(args.neighbours, "neighbours"))
     count = sum(len(subject.targets) for subject in subjects)
     subjects, held_out = hold_out(subjects, what.validation_share, s.seed)
     base = load_base(s["models.base"]).to(device)
@@ -109,7 +143,7 @@ def main() -> None:
     if trainer.is_main:
         claim(args.checkpoints, run)
     accelerator.wait_for_everyone()
-    watched = held_out or subjects
+    watched = list({t.subject_id: t for t in held_out or subjects}.values())  # one entry of each
     targets = {key for t in (*subjects, *held_out) for key, _ in t.targets}
     samples = PictureStore(args.pictures or args.images, targets)
     images = PictureStore(args.images, {key for t in (*subjects, *held_out) for key, _ in t.demonstrations})
@@ -120,8 +154,9 @@ def main() -> None:
         monitor = Monitor(args.checkpoints / "training", watched, samples, images, bool(held_out))
     unet = train_apprentice(trainer, subjects, samples, images, args.checkpoints, monitor)
     if trainer.is_main:
-        record = provenance(settings, time.perf_counter() - start, subjects=len(subjects), samples=count,
-                            held_out=len(held_out), processes=accelerator.num_processes,
+        record = provenance(settings, time.perf_counter() - start, training_set=args.training_set, samples=count,
+                            subjects=len({t.subject_id for t in subjects}),
+                            held_out=len({t.subject_id for t in held_out}), processes=accelerator.num_processes,
                             waiting_for_data=round(trainer.waited, 4),
                             new_parameters=sum(p.numel() for p in unet.new_parameters()),
                             base_parameters=sum(p.numel() for p in unet.base_parameters()))  # fmt: skip

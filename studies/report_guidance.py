@@ -18,8 +18,9 @@ from typing import Any
 import pandas as pd
 import torch
 from report_baselines import judged, subjects_of
-from report_experts import drawn_by, judge, tasks_of
+from report_experts import SEED, drawn_by, judge, tasks_of
 
+from suti.benchmark.world import world_benchmark
 from suti.cli.arguments import parser
 from suti.compute import prepare
 from suti.config.load import load_config
@@ -84,7 +85,9 @@ def main() -> None:
     pipeline = SuTIPipeline.from_pretrained(config.models.apprentice, dtype=torch.float32)
     pipeline.base.freeze()
     tasks, real = tasks_of(args.subjects, args.prompts)
-    subjects, references = subjects_of(args.subjects, args.prompts, config.evaluation.demonstrations)
+    k = config.evaluation.demonstrations
+    world = world_benchmark(SEED, args.subjects, args.prompts, k, 1)
+    subjects = subjects_of(world, args.prompts, 0, k)
     plain = sampling_settings(Settings(config.model_dump(mode="json")))
     tables: dict[str, dict[str, pd.DataFrame]] = {"experts": {}, "suti": {}}
     report: dict[str, Any] = {
@@ -107,11 +110,10 @@ def main() -> None:
         tables["experts"][entry] = judge(*drawn_by(results), real, probe)
         sampling, start = replace(plain, **changes), time.process_time()
         drawn: list[Drawn] = [
-            draw_suti(pipeline, subject, config.evaluation.demonstrations, sampling, config.compute, config.seed)
-            for subject in subjects
+            draw_suti(pipeline, subject, k, sampling, config.compute, config.seed) for subject in subjects
         ]
         seconds["suti"] = (time.process_time() - start) / len(subjects)
-        tables["suti"][entry] = judged(drawn, references, probe)
+        tables["suti"][entry] = judged(drawn, world, probe)
         own = {task.subject_id: Cell(r.pictures[0]) for task, r in zip(tasks, results, strict=True)}
         columns[f"expert\n{entry}"] = [own[subject.subject_id] for subject in subjects[:SHOWN]]
         columns[f"SuTI\n{entry}"] = [Cell(d.images[0]) for d in drawn[:SHOWN]]

@@ -89,8 +89,9 @@ def train_by_script(folder: Path, name: str, **changes) -> subprocess.CompletedP
     files = [f"--{f}={folder}/{f}.parquet" for f in ("filtered", "samples", "demonstrations", "subjects")]
     files += [f"--{f}={folder}/{f}.tar" for f in ("pictures", "images")]
     return subprocess.run(
-        [sys.executable, "scripts/train_apprentice.py", *files, "--checkpoints", str(folder / f".{name}"),
-         "--out-dir", str(folder / name), "--settings", json.dumps(settings)],
+        [sys.executable, "scripts/train_apprentice.py", "--training-set", "samples", *files,
+         "--checkpoints", str(folder / f".{name}"), "--out-dir", str(folder / name),
+         "--settings", json.dumps(settings)],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
         timeout=3600,
     )  # fmt: skip

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from suti.apprentice.augmentation import snapshot
 from suti.config.schema import Apprentice
 from suti.language.text import with_article
 from suti.models.pipeline import to_tensor
@@ -20,7 +19,11 @@ from suti.seeds import generator, stable_hash
 class Subject:
     """One subject of G: demonstrations and targets as (picture's key, text), its description and its class noun.
 
-    Re-Imagen learns from the clusters themselves: there the targets are the demonstrations, the same tuple.
+    Without experts there are two other kinds (docs/baselines.md): of a cluster the targets are the demonstrations, the
+    same tuple; of Re-Imagen the one target is a picture of a cluster, and the demonstrations are neighbours of it.
+
+    Attributes:
+        shown_names: description and class noun of each demonstration, where they are of other subjects; else empty.
     """
 
     subject_id: str
@@ -28,6 +31,11 @@ class Subject:
     targets: tuple[tuple[str, str], ...]
     description: str = ""
     class_name: str = ""
+    shown_names: tuple[tuple[str, str], ...] = ()
+
+    def name_shown(self, number: int) -> tuple[str, str]:
+        """Description and class noun of what demonstration ``number`` shows."""
+        return self.shown_names[number] if self.shown_names else (self.description, self.class_name)
 
 
 @dataclass
@@ -41,8 +49,7 @@ class Batch:
         k: demonstrations a subject.
         first: row of the whole step at which this part begins.
         total: rows of the whole step, those of all processes.
-        target_keys: S T names of the targets' pictures; shown_keys: S k of the demonstrations', '' where the view is
-            the step's own.
+        target_keys: S T names of the targets' pictures; shown_keys: S k of the demonstrations'.
     """
 
     targets: torch.Tensor
@@ -86,7 +93,7 @@ def sample_weights(subjects: Sequence[Subject]) -> np.ndarray:
 def draw_pictures(subject: Subject, k: int, rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Which k demonstrations and which targets of a subject a step takes: places in the lists, ``(k,)``, ``(rows,)``.
 
-    Where the targets are the demonstrations themselves (Re-Imagen), no picture is both: of a small cluster all but one
+    Where the targets are the demonstrations themselves (clusters), no picture is both: of a small cluster all but one
     are shown, some of them twice, and the one is every row's target.
     """
     count, available = len(subject.demonstrations), len(subject.targets)
@@ -134,19 +141,17 @@ def make_batch(
         name = by_class if rng.random() < settings.class_noun_share else by_description
         if place not in own:
             continue
-        views = generator(seed, "apprentice", "views", step, place)
         for i in demonstrations:
             key, text = subject.demonstrations[i]
-            picture = snapshot(demonstration_picture(key), settings.demonstration_augmentation, views)
-            shown.append(to_tensor(picture, size))
-            shown_keys.append("" if settings.demonstration_augmentation else key)
-            texts.append(name(text, subject))
+            shown.append(to_tensor(demonstration_picture(key), size))
+            shown_keys.append(key)
+            texts.append(name(text, *subject.name_shown(i)))
         for i, draw in drawn:
             key, prompt = subject.targets[i]
             targets.append(to_tensor(target_picture(key), size))
             target_keys.append(key)
             drop_text, drop_demonstrations = dropped(draw, settings)
-            prompts.append("" if drop_text else name(prompt, subject))
+            prompts.append("" if drop_text else name(prompt, subject.description, subject.class_name))
             present.append(0.0 if drop_demonstrations else 1.0)
     return Batch(
         torch.stack(targets), prompts, torch.stack(shown), texts, torch.tensor(present), k,
@@ -154,23 +159,23 @@ def make_batch(
     )  # fmt: skip
 
 
-def by_description(text: str, subject: Subject) -> str:
+def by_description(text: str, description: str, class_name: str) -> str:
     """A text as the language stage wrote it, with the subject's description."""
     return text
 
 
-def by_class(text: str, subject: Subject) -> str:
+def by_class(text: str, description: str, class_name: str) -> str:
     """A text that names the subject by its class alone: 'a teal vase in the snow' becomes 'a vase in the snow'.
 
     The benchmark's prompts name the class, so what tells one vase from another is to be seen in the demonstrations.
     """
-    if not subject.description or subject.description == subject.class_name:
+    if not description or description == class_name:
         return text
-    named = re.compile(rf"(\b(?:an?|the) )?\b{re.escape(subject.description)}\b", re.IGNORECASE)
+    named = re.compile(rf"(\b(?:an?|the) )?\b{re.escape(description)}\b", re.IGNORECASE)
 
     def replaced(match: re.Match[str]) -> str:
         article = (match[1] or "").strip().lower()
-        return with_article(subject.class_name) if article in ("a", "an") else (match[1] or "") + subject.class_name
+        return with_article(class_name) if article in ("a", "an") else (match[1] or "") + class_name
 
     return named.sub(replaced, text)
 
@@ -186,11 +191,13 @@ def dropped(draw: float, settings: Apprentice) -> tuple[bool, bool]:
 def hold_out(subjects: Sequence[Subject], share: float, seed: int) -> tuple[list[Subject], list[Subject]]:
     """Subjects to train on, and subjects kept for validation: ``share`` of all, at least one if it is not 0.
 
-    Who is kept depends on a hash of the subject, so G at another lambda keeps nearly the same ones.
+    Who is kept depends on a hash of the subject, so G at another lambda keeps nearly the same ones. Entries of one
+    subject stay together.
     """
-    if not share or not subjects:
+    names = {s.subject_id: stable_hash(seed, "apprentice", "held out", s.subject_id) for s in subjects}
+    if not share or not names:
         return list(subjects), []
-    count = min(len(subjects) - 1, max(1, round(share * len(subjects))))
-    order = sorted(subjects, key=lambda s: stable_hash(seed, "apprentice", "held out", s.subject_id))
-    kept = {s.subject_id for s in order[:count]}
-    return [s for s in subjects if s.subject_id not in kept], order[:count]
+    count = min(len(names) - 1, max(1, round(share * len(names))))
+    kept = set(sorted(names, key=names.__getitem__)[:count])
+    held_out = sorted((s for s in subjects if s.subject_id in kept), key=lambda s: names[s.subject_id])
+    return [s for s in subjects if s.subject_id not in kept], held_out

@@ -43,7 +43,8 @@ def train_apprentice(
         raise ValueError("apprentice: G is empty at this lambda; lower it in filtering.grid")
     settings, weights = trainer.settings, sample_weights(subjects)
     resume(trainer, checkpoints)
-    trainer.keep_latents = trainer.latents_fit(sum(len(s.demonstrations) + len(s.targets) for s in subjects))
+    pictures = {key for s in subjects for key, _ in (*s.demonstrations, *s.targets)}
+    trainer.keep_latents = trainer.latents_fit(len(pictures))
 
     def make(step: int) -> Batch:
         return make_batch(

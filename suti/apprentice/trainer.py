@@ -187,11 +187,11 @@ class Trainer:
     def clean(self, pictures: torch.Tensor, keys: Sequence[str]) -> torch.Tensor:
         """Clean inputs ``(B, C, h, w)`` of pictures ``(B, 3, H, W)``.
 
-        With ``keep_latents`` a picture that has a key is encoded once, by itself: what it becomes then depends neither
+        With ``keep_latents`` a picture is encoded once, by itself: what it becomes then depends neither
         on the pictures beside it nor on where a killed run went on.
         """
         codec, device = self.base.codec, self.base.device
-        if not (self.keep_latents and keys and all(keys)):
+        if not (self.keep_latents and keys):
             return codec.encode(pictures.to(device))
         for key, picture in zip(keys, pictures, strict=True):
             if key not in self._latents:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from suti.baselines.settings.clusters import ClustersSettings
 from suti.baselines.settings.dream_suti import DreamSuTISettings
 from suti.baselines.settings.dreambooth import DreamBoothSettings
 from suti.baselines.settings.imagic import ImagicSettings
@@ -91,6 +92,10 @@ SYSTEMS = {
         System(
             "re-imagen", "Re-Imagen", ReImagenSettings, draws_with=(), also=("evaluation.demonstrations",),
             starts_from="trained",
+        ),
+        System(
+            "clusters", "Clusters (SuTI without experts)", ClustersSettings, draws_with=(),
+            also=("evaluation.demonstrations",), starts_from="trained",
         ),
         System("dream-suti", "Dream-SuTI", DreamSuTISettings, also=_FROZEN, starts_from="apprentice"),
     )

@@ -31,6 +31,7 @@ from suti.world.vocabulary import (
 
 SUBJECTS, DEMONSTRATIONS = 30, 4  # of a list of prompts, and of the pictures beside it
 REFERENCES = 6  # real pictures a subject, as many as DreamBench has at most
+BENCHMARK, VALIDATION = "benchmark", "validation"  # key spaces of subjects
 SHEET_SUBJECTS = 8  # that also get art-style prompts
 
 
@@ -43,9 +44,12 @@ class Demonstrations:
     scenes: list[Scene]
 
 
-def benchmark_subjects(seed: int, n: int = 30) -> list[Subject]:
-    """n subjects of the seed space 'benchmark-SEED', which no page or batch uses; classes in turn."""
-    return [sample_subject(f"benchmark-{seed}", i, CLASSES[i % len(CLASSES)]) for i in range(n)]
+def benchmark_subjects(seed: int, n: int = 30, space: str = BENCHMARK) -> list[Subject]:
+    """n subjects of the seed space 'benchmark-SEED', which no page or batch uses; classes in turn.
+
+    The space 'validation' is another one: settings are chosen on its subjects, which no benchmark has at any seed.
+    """
+    return [sample_subject(f"{space}-{seed}", i, CLASSES[i % len(CLASSES)]) for i in range(n)]
 
 
 def templates(class_name: str) -> tuple[str, ...]:
@@ -217,7 +221,13 @@ def target(subject: Subject, prompt: str, seed: int | str, *, index: int = 0, si
 
 
 def world_benchmark(
-    seed: int, subjects: int, prompts_per_subject: int, count: int, images_per_prompt: int, compositional: int = 0
+    seed: int,
+    subjects: int,
+    prompts_per_subject: int,
+    count: int,
+    images_per_prompt: int,
+    compositional: int = 0,
+    space: str = BENCHMARK,
 ) -> Benchmark:
     """The world's benchmark: unseen subjects, whose references and true targets are renders that no system sees.
 
@@ -228,9 +238,10 @@ def world_benchmark(
         prompts_per_subject: of the templates of its class.
         count: demonstrations a subject.
         compositional: prompts a subject of the second list (`compositional_prompts`).
+        space: of the subjects, see `benchmark_subjects`.
     """
     result = Benchmark()
-    chosen = benchmark_subjects(seed, subjects)
+    chosen = benchmark_subjects(seed, subjects, space)
     for number, subject in enumerate(chosen):
         subject_id, class_name = subject.subject_id, subject.class_name
         choice = templates(class_name)

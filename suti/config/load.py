@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from suti.config.renamed import RENAMED, written
+from suti.config.renamed import REMOVED, RENAMED, written
 from suti.config.schema import Config
 
 Place = dict[str, str]
@@ -202,6 +202,8 @@ def located(key: str, places: Place) -> str:
 def _unknown(key: str) -> str:
     if key in RENAMED:
         return f"{key}: now {RENAMED[key]}; write `{written(RENAMED[key])}`"
+    if key in REMOVED:
+        return f"{key}: removed, {REMOVED[key]}; delete the line"
     near = _nearest_of_item(key) or nearest_keys(key)
     return f"{key}: unknown" + (f"; did you mean {' or '.join(near)}?" if near else "; see docs/configuration.md")
 

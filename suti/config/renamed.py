@@ -1,4 +1,4 @@
-"""Keys that the configuration had under other names: a file that has one is told what to write now."""
+"""Keys that the configuration had: a file that has one is told what to write now, or that the line goes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ RENAMED = {
     "baselines.prior_weight": "baselines.dreambooth.prior_weight",
 }
 """Dotted key of now by the dotted key of before. A key that is renamed is added here."""
+
+REMOVED = {
+    "evaluation.demonstration_spread": "the world's demonstrations are of the same kind as the pictures of its pages",
+    "apprentice.demonstration_augmentation": "demonstrations are shown in training as the pages have them",
+}
+"""Why a key is gone, by its dotted name, for keys that no other one stands for."""
 
 
 def written(key: str) -> str:

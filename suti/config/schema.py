@@ -250,7 +250,6 @@ class Apprentice(Section):
     subjects_per_batch: Positive = Field(8, description="subjects a step; their demonstrations are encoded once")
     targets_per_subject: Positive = Field(4, description="samples a subject and step that share the demonstrations")
     demonstrations: Positive = Field(3, description="demonstrations a subject in training")
-    demonstration_augmentation: Fraction = Field(0.0, description="how far demonstrations are turned, enlarged and shifted in training; 1: as far as snapshots that show a part of the subject (paper: 0)")
     learning_rate: float = Field(4e-4, gt=0, description="Adafactor rate of the layers that come from the base (paper: 1e-4)")
     new_layer_learning_rate: float = Field(2e-3, gt=0, description="Adafactor rate of the new attention layers")
     momentum: Fraction = Field(0.9, description="Adafactor's first moment; small batches need it, the paper's large ones do not (paper: 0)")
@@ -295,7 +294,7 @@ else:
 class BaselineSystems(Section):
     """The systems that SuTI is compared with (docs/baselines.md); each has its own settings below its name."""
 
-    systems: list[SystemName] = Field(default_factory=lambda: ["dreambooth", "dream-suti"], description="systems of Tables 1 to 3 that are run, beside base and SuTI; rows of the others stay empty. The claims need dreambooth and dream-suti")
+    systems: list[SystemName] = Field(default_factory=lambda: ["dreambooth", "dream-suti", "re-imagen"], description="systems of Tables 1 to 3 that are run, beside base and SuTI; rows of the others stay empty. The claims need dreambooth and dream-suti")
 
     @field_validator("systems")
     @classmethod

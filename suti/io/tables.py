@@ -101,6 +101,12 @@ TABLES: dict[str, tuple[Column, ...]] = {
         ("image_id", "string", "key of the picture in the image shard beside this table"),
         ("text", "string", "text of the demonstration"),
     ),
+    "neighbours": _columns(
+        ("image_id", "string", "a picture of a cluster, what Re-Imagen learns to draw"),
+        ("neighbour_id", "string", "a picture of another cluster, and so of another page: its demonstration"),
+        ("rank", "int32", "0 for the nearest"),
+        ("cosine", "float64", "cosine of their image embeddings by mining.encoder, in [-1, 1]"),
+    ),
     "samples": _columns(
         ("sample_id", "string", "key of the picture in the samples shard"),
         ("subject_id", "string", "subject of the expert that drew it"),

@@ -19,7 +19,7 @@ from suti.config.load import (
     nearest_keys,
     validate_config,
 )
-from suti.config.renamed import RENAMED, written
+from suti.config.renamed import REMOVED, RENAMED, written
 from suti.config.schema import Config
 from suti.config.values import parse_lambda
 
@@ -100,6 +100,20 @@ def test_renamed_keys_are_no_keys_and_their_new_names_are() -> None:
     for key in RENAMED.values():
         value = lookup(Config(), key)
         assert lookup(validate_config(yaml.safe_load(written(key).replace("...", json.dumps(value)))), key) == value
+
+
+def test_a_removed_key_says_what_to_do(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "old.yaml",
+        "evaluation: {demonstration_spread: 1.0}\napprentice:\n  demonstration_augmentation: 1.0\n",
+    )
+    assert set(problems(file)) == {
+        f"{file}, line 1: evaluation.demonstration_spread: removed, the world's demonstrations are of the same kind as "
+        "the pictures of its pages; delete the line",
+        f"{file}, line 3: apprentice.demonstration_augmentation: removed, demonstrations are shown in training as the "
+        "pages have them; delete the line",
+    }
+    assert not set(known_keys()) & REMOVED.keys() and not REMOVED.keys() & RENAMED.keys()
 
 
 def test_unknown_keys_below_a_system(tmp_path: Path) -> None:
@@ -226,7 +240,7 @@ def test_a_benchmark_of_a_csv_names_it() -> None:
 
 def test_lookup_and_nearest_keys() -> None:
     assert lookup(Config(), "mining.similarity") == [0.82, 0.98]
-    assert lookup(Config(), "language.skills.art_style") == 0.15
+    assert lookup(Config(), "language.skills.art_style") == 0.08
     assert lookup(Config(), "compute") == {"threads": 1, "device": "auto", "precision": "auto", "compile": False}
     with pytest.raises(ConfigError, match=r"did you mean experts\.steps"):
         lookup(Config(), "expert.stps")

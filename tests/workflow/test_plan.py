@@ -84,7 +84,8 @@ def test_typo_in_the_configuration_is_named_with_its_remedy(fresh: Callable) -> 
 
 
 HOLD_A_MODEL = {
-    "mine_clusters", "caption_images", "train_experts", "train_apprentice", "train_re_imagen", "train_instruct_pix2pix",
+    "mine_clusters", "caption_images", "train_experts", "train_apprentice", "train_without_experts",
+    "train_instruct_pix2pix", "retrieve_neighbours",
     "make_instruction_pairs", "generate_base", "generate_suti", "personalize", "evaluate", "embed_samples", "train_vae",
     "train_base", "train_clip", "train_captioner", "train_dino", "train_probe", "train_super_resolution",
     "report_models",

@@ -105,14 +105,14 @@ def test_a_systems_setting_or_code_reruns_that_system_alone(workflow) -> None:
     workflow.configure({"baselines": {"textual_inversion": {"steps": 3}}})
     planned = workflow.planned()
     assert (planned["personalize"], planned["evaluate"]) == (1, 1)
-    assert not {*UPSTREAM, "train_apprentice", "train_re_imagen", "generate_suti"} & set(planned)
+    assert not {*UPSTREAM, "train_apprentice", "train_without_experts", "generate_suti"} & set(planned)
     workflow.configure({"baselines": {"textual_inversion": {"steps": 2}}})
     module = workflow.path / "suti" / "baselines" / "textual_inversion.py"
     module.write_text(module.read_text() + "\nUNUSED = 1\n")
     assert workflow.planned()["personalize"] == 1
     workflow.configure({"baselines": {"re_imagen": {"steps": 1}}})
     planned = workflow.planned()
-    assert (planned["train_re_imagen"], planned["personalize"]) == (1, 2) and "train_apprentice" not in planned
+    assert (planned["train_without_experts"], planned["personalize"]) == (1, 2) and "train_apprentice" not in planned
 
 
 def test_the_editor_is_trained_anew_without_drawing_its_pairs_anew(workflow) -> None:
