@@ -26,6 +26,7 @@ include: "rules/captions.smk"
 include: "rules/prompts.smk"
 include: "rules/experts.smk"
 include: "rules/filtering.smk"
+include: "rules/controls.smk"
 include: "rules/apprentice.smk"
 include: "rules/baselines.smk"
 include: "rules/editing.smk"
@@ -82,17 +83,18 @@ rule scores:
 
 rule filtered:
     input:
-        expand(f"{R}/filtered/{{lam}}.parquet", lam=LAMBDAS),
+        expand(f"{R}/filtered/{{lam}}.parquet", lam=[*LAMBDAS, *CONTROLS]),
 
 
 rule apprentice:
     input:
-        expand(f"{R}/apprentice/{{lam}}/model_index.json", lam=LAMBDAS),
+        expand(f"{R}/apprentice/{{lam}}/model_index.json", lam=[*LAMBDAS, *CONTROLS]),
 
 
 rule evaluation:
     input:
         expand(f"{R}/metrics/{{run}}.{{kind}}", run=RUNS, kind=["parquet", "json"]),
+        [JUDGED, f"{R}/metrics/{runs.EXPERTS}.json"] if JUDGED else [],
 
 
 rule figures:

@@ -26,9 +26,15 @@ SHEET_RUNS = {
     "lambda": LAMBDA_RUNS,
     "demonstrations": DEMONSTRATION_RUNS,
     "failures": [SUTI],
+    "dream_suti": [SUTI, "dream-suti"],
 }
 if PHOTO_BENCHMARK:
     del SHEET_RUNS["compositional"]
+if "dream-suti" not in BASELINE_RUNS or not CONFIG.evaluation.probe:
+    del SHEET_RUNS["dream_suti"]  # the judge says who fails
+
+# Whose metrics a sheet reads. What is a copy, the real pictures tell.
+SHEET_METRICS = {"failures": [SUTI, "real"], "dream_suti": [SUTI, "dream-suti"]}
 
 # What the report's menu calls them.
 TITLES = {
@@ -43,6 +49,7 @@ TITLES = {
     "lambda": "By lambda",
     "demonstrations": "By number of demonstrations",
     "failures": "Where SuTI fails",
+    "dream_suti": "Where SuTI fails and Dream-SuTI does not (Fig. 7)",
 }
 
 EXPERT_SHARDS = SHARDS[:4]  # enough for a sheet, however many there are
@@ -57,6 +64,7 @@ FIGURES = expand(
         "demonstration_curve",
         *(f"samples_{sheet}" for sheet in SHEET_RUNS),
         "samples_experts",
+        *(["filter_gain"] if JUDGED else []),
     ],
     kind=["png", "csv"],
 )
@@ -99,7 +107,10 @@ use rule program as plot_samples with:
         BENCHMARK.values(),
         generations=lambda wildcards: [generations(run)["generations"] for run in SHEET_RUNS[wildcards.sheet]],
         images=lambda wildcards: [generations(run)["images"] for run in SHEET_RUNS[wildcards.sheet]],
-        metrics=lambda wildcards: [f"{R}/metrics/{SUTI}.parquet"] if wildcards.sheet == "failures" else [],
+        metrics=lambda wildcards: expand(
+            f"{R}/metrics/{{run}}.parquet", run=SHEET_METRICS.get(wildcards.sheet, [])
+        ),
+        summary=lambda wildcards: f"{R}/metrics/{SUTI}.json" if wildcards.sheet == "failures" else [],
     output:
         png=report(
             f"{R}/figures/samples_{{sheet}}.png",
@@ -127,6 +138,9 @@ use rule program as plot_experts with:
         samples=expand(f"{R}/experts/samples-{{shard}}.parquet", shard=EXPERT_SHARDS),
         pictures=expand(f"{R}/experts/samples-{{shard}}.tar", shard=EXPERT_SHARDS),
         report=f"{R}/filtered/{LAMBDA}.json",
+        prompts=expand(f"{R}/prompts/prompts-{{part}}.parquet", part=PARTS),
+        metrics=JUDGED,
+        summary=f"{R}/metrics/{runs.EXPERTS}.json" if JUDGED else [],
         inputs=[expert_inputs("demonstrations.parquet", shard) for shard in EXPERT_SHARDS],
         input_images=[expert_inputs("images.tar", shard) for shard in EXPERT_SHARDS],
     output:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ import torch
 
 from suti.apprentice.augmentation import snapshot
 from suti.config.schema import Apprentice
-from suti.language.text import with_article
+from suti.language.text import named_by_class
 from suti.models.pipeline import to_tensor
 from suti.seeds import generator, stable_hash
 
@@ -164,15 +163,7 @@ def by_class(text: str, subject: Subject) -> str:
 
     The benchmark's prompts name the class, so what tells one vase from another is to be seen in the demonstrations.
     """
-    if not subject.description or subject.description == subject.class_name:
-        return text
-    named = re.compile(rf"(\b(?:an?|the) )?\b{re.escape(subject.description)}\b", re.IGNORECASE)
-
-    def replaced(match: re.Match[str]) -> str:
-        article = (match[1] or "").strip().lower()
-        return with_article(subject.class_name) if article in ("a", "an") else (match[1] or "") + subject.class_name
-
-    return named.sub(replaced, text)
+    return named_by_class(text, subject.description, subject.class_name)
 
 
 def dropped(draw: float, settings: Apprentice) -> tuple[bool, bool]:
