@@ -46,6 +46,7 @@ localrules:
     experts,
     scores,
     filtered,
+    controls,
     apprentice,
     evaluation,
     figures,
@@ -79,11 +80,18 @@ rule experts:
 rule scores:
     input:
         expand(f"{R}/scores/{{score}}.parquet", score=CONFIG.filtering.scores),
+        f"{R}/scores/truth-{CONFIG.filtering.score}.parquet" if WORLD else [],
 
 
 rule filtered:
     input:
         expand(f"{R}/filtered/{{lam}}.parquet", lam=[*LAMBDAS, *CONTROLS]),
+
+
+rule controls:
+    input:
+        PLANTED.values(),
+        JUDGED_COPIES if JUDGED else [],
 
 
 rule apprentice:

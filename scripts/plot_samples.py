@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from suti.cli.arguments import parser
+from suti.evaluation.summary import probe_thresholds
 from suti.figures import grids, samples, verdicts
 from suti.figures.style import save_csv
 from suti.io import tables
@@ -36,7 +37,7 @@ def arguments() -> ArgumentParser:
     result.add_argument(
         "--metrics", nargs="*", default=[], help="tables 'image_metrics' (failures, dream_suti, experts)"
     )
-    result.add_argument("--summary", help="metrics/{run}.json, which has the judge's limits (failures, experts)")
+    result.add_argument("--probe", help="folder of the judge, which has its limits (failures, experts)")
     result.add_argument("--scores", help="table 'scores' of all samples (experts)")
     result.add_argument("--samples", nargs="*", default=[], help="tables 'samples' to choose from (experts)")
     result.add_argument("--pictures", nargs="*", default=[], help="shards of their pictures (experts)")
@@ -70,7 +71,7 @@ def gallery(args: Namespace) -> samples.Gallery:
 
 def limits(args: Namespace) -> dict[str, float]:
     """The judge's limits by score, none where there is no judge."""
-    return (read_json(args.summary)["protocol"]["thresholds"] or {}) if args.summary else {}
+    return probe_thresholds(args.probe) if args.probe else {}
 
 
 def expert_sheet(args: Namespace) -> grids.Sheet:

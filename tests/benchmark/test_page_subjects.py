@@ -26,7 +26,7 @@ def sample(truth: pd.DataFrame, page: int, prompt: str, number: int = 0) -> dict
 
 
 def named(truth: pd.DataFrame) -> pd.DataFrame:
-    names = [subject_from_json(text).class_name if text else "teapot" for text in truth["subject"]]
+    names = [subject_from_json(text).class_name if isinstance(text, str) else "teapot" for text in truth["subject"]]
     keys = [cluster_id(url) for url in truth["page_url"]]
     return pd.DataFrame({"subject_id": keys, "class_name": names, "description": [f"blue {name}" for name in names]})
 
