@@ -44,6 +44,7 @@ use rule program as plot_filter_gain with:
         metrics=JUDGED,
         planted_scores=PLANTED["planted_scores"],
         planted_metrics=JUDGED_COPIES,
+        prompts=expand(f"{R}/prompts/prompts-{{part}}.parquet", part=PARTS),
     output:
         png=report(
             f"{R}/figures/filter_gain.png",

@@ -2,8 +2,9 @@
 
     python scripts/plot_filter_gain.py --scores results/scores/delta_clip.parquet \\
         --metrics results/metrics/experts.parquet --planted-scores results/controls/scores.parquet \\
-        --planted-metrics results/controls/metrics.parquet --png results/figures/filter_gain.png \\
-        --csv results/figures/filter_gain.csv --settings '{"seed": 0, "filtering.default": "q0.4", ...}'
+        --planted-metrics results/controls/metrics.parquet --prompts results/prompts/prompts-*.parquet \\
+        --png results/figures/filter_gain.png --csv results/figures/filter_gain.csv \\
+        --settings '{"seed": 0, "filtering.default": "q0.4", ...}'
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ def main() -> None:
     arguments.add_argument("--metrics", required=True, help="table 'image_metrics' of the experts' samples")
     arguments.add_argument("--planted-scores", required=True, help="table 'scores' of the planted set")
     arguments.add_argument("--planted-metrics", required=True, help="table 'image_metrics' of the copies in it")
+    arguments.add_argument("--prompts", nargs="+", required=True, help="tables 'prompts' of all parts, with the skills")
     arguments.add_argument("--png", required=True)
     arguments.add_argument("--csv", required=True)
     args = arguments.parse_args()
     s = args.settings
     limits, lam = probe_thresholds(s["evaluation.probe"]), s["filtering.default"]
+    prompts = tables.read_all(args.prompts, "prompts")
+    skills = dict(zip(prompts["prompt_id"], prompts["skill"], strict=True))
     samples, copies = (
-        judged_samples(tables.read(scores, "scores"), tables.read(metrics, "image_metrics"), limits)
+        judged_samples(tables.read(scores, "scores"), tables.read(metrics, "image_metrics"), limits, skills)
         for scores, metrics in ((args.scores, args.metrics), (args.planted_scores, args.planted_metrics))
     )
     table = gain_table(samples, copies, lam, s["evaluation.bootstrap"], s.seed)

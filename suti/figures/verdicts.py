@@ -46,7 +46,7 @@ def failures(gallery: Gallery, run: str, limits: Mapping[str, float], count: int
             shown = gallery.sample(run, row["subject_id"], row["prompt_id"], text)
             cells += [gallery.demos(row["subject_id"], 1)[0], shown]
         rows.append(cells + [Cell()] * (2 * count - len(cells)))
-        share = f"\n{len(found) / len(metrics):.0%} of {len(metrics)}" if limits else ""
+        share = f"\n{_percent(len(found) / len(metrics))} of {len(metrics)}" if limits else ""
         labels.append(f"{name}{share}")
     headers = ["demonstration", run_name(run)] * count
     note = "By kind, the worst picture of a subject; beside it one of the subject's demonstrations."
@@ -66,6 +66,10 @@ def _failed(
         marked = mark(metrics, thresholds(real))
         copied = marked[marked[list(COPIES)].fillna(0).any(axis=1)]
         yield COPY, copied.sort_values(["nearest_pixels", "subject_id", "prompt_id"], ascending=[False, True, True])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _scores(row: Mapping) -> str:
@@ -157,11 +161,11 @@ def experts(
             other = kept is not None and rejected is not None and kept["subject_id"] != rejected["subject_id"]
             cells.append(Cell(shown[first[subject]], source=source))
             cells += [Cell() if row is None else cell(row, other and row is rejected) for row in (kept, rejected)]
-        label = f"{SKILL_NAMES.get(skill, skill.capitalize())}\nkept {mine['kept'].mean():.0%}"
+        label = f"{SKILL_NAMES.get(skill, skill.capitalize())}\nkept {_percent(mine['kept'].mean())}"
         if limits:
             shares = [mine.loc[mine["kept"] == side, "passed"].dropna().astype(float).mean() for side in (True, False)]
             label += "".join(
-                f"\n{share:.0%} of {name} pass"
+                f"\n{_percent(share)} of {name} pass"
                 for share, name in zip(shares, ("kept", "rejected"), strict=True)
                 if pd.notna(share)
             )

@@ -281,7 +281,7 @@ def test_failures_are_counted_by_kind(gallery):
     own = gallery.metrics[gallery.metrics["run"] == SUTI]
     labels = [label.replace("\n", " ") for label in sheet.row_labels]
     for name, words in (("subject", "subject lost"), ("text", "text ignored")):
-        assert f"{words} {(own[name] < LIMITS[name]).mean():.0%} of 20" in labels
+        assert f"{words} {(own[name] < LIMITS[name]).mean() * 100:.0f} % of 20" in labels
     assert len(sheet.rows) == 2 and "No picture: not realistic, copies a demonstration." in sheet.note
     drawn = grids.table(sheet)
     shown = drawn[(drawn["run"] == SUTI) & (drawn["row"] == 0)]
@@ -291,7 +291,7 @@ def test_failures_are_counted_by_kind(gallery):
     gallery.metrics.loc[gallery.metrics["sample_id"] == "s3-1", "nearest_pixels"] = 0.99
     gallery.metrics.loc[gallery.metrics["run"] == "real", "nearest_pixels"] = 0.9
     copies = verdicts.failures(gallery, SUTI, LIMITS, 3)
-    assert copies.row_labels[-1].replace("\n", " ") == "copies a demonstration 5% of 20"
+    assert copies.row_labels[-1].replace("\n", " ") == "copies a demonstration 5 % of 20"
     last = grids.table(copies)
     assert last[(last["row"] == 2) & (last["run"] == SUTI)]["sample_id"].tolist() == ["s3-1"]
 
@@ -338,8 +338,8 @@ def test_expert_sheet_pairs_kept_and_rejected_of_one_kind_of_prompt(gallery):
     drawn = found[found["run"] == "expert"]
     # Art style: one pair of s0, then two kept ones that have no partner; accessorisation: a pair of two subjects.
     assert [label.split("\n") for label in sheet.row_labels] == [
-        ["Art style", "kept 75%"],
-        ["Accessorisation", "kept 50%"],
+        ["Art style", "kept 75 %"],
+        ["Accessorisation", "kept 50 %"],
     ]
     assert drawn[drawn["row"] == 0]["sample_id"].tolist() == ["x", "y", "u", "w"]
     assert drawn[drawn["row"] == 1]["sample_id"].tolist() == ["v", "z"]
@@ -354,7 +354,7 @@ def test_expert_sheet_says_what_passes(gallery):
     judged = scored().assign(subject=[0.9, 0.1, 0.9, 0.9, 0.9, np.nan], text=[1, 1, 0.5, 1, 0.5, np.nan])
     limits = {"subject": 0.7, "text": 0.99}
     sheet = verdicts.experts(judged, 0.2, pictures, gallery.demonstrations, gallery.shown, limits=limits)
-    assert sheet.row_labels[0].split("\n")[2:] == ["50% of kept pass", "0% of rejected pass"]
+    assert sheet.row_labels[0].split("\n")[2:] == ["50 % of kept pass", "0 % of rejected pass"]
     found = grids.table(sheet).set_index("sample_id")["label"]
     assert found["x"].endswith("passes") and found["y"].endswith("fails: subject") and found["z"].count("fails: text")
     assert found["u"].endswith("delta +0.500")

@@ -17,7 +17,7 @@ def samples(seen: bool = True, failed: float = 0.3, n: int = 200) -> pd.DataFram
     score = np.where(passed, 0.3, 0.1) if seen else np.full(n, 0.2)
     names = [f"y{i:03d}" for i in range(n)]
     frame = pd.DataFrame({"sample_id": names, "subject_id": [f"s{i % 20}" for i in range(n)]})
-    return frame.assign(score=score + rng.normal(0, 0.01, n), passed=passed)
+    return frame.assign(score=score + rng.normal(0, 0.01, n), passed=passed, skill="art_style")
 
 
 def copies(of: pd.DataFrame, share: float = 0.72) -> pd.DataFrame:
@@ -55,6 +55,19 @@ def test_copies_are_planted_all_over_the_subjects():
     assert planted["gain"] == 0 and planted["kept"] == 1
 
 
+def test_a_score_that_sorts_skills_gains_within_them_only():
+    """Of the two skills one scores higher, and fails more often; within each the score sees what fails."""
+    of = samples(failed=0.5)
+    hard = np.arange(len(of)) % 2 == 0
+    passed = np.where(hard, np.arange(len(of)) % 10 < 3, np.arange(len(of)) % 10 < 8)
+    of = of.assign(passed=passed, skill=np.where(hard, "hard", "easy"), score=0.1 * passed + hard)
+    table = gain_table(of, copies(of), "q0.4", 20, 0)
+    at_half = table[np.isclose(table["failed"], 0.5)].set_index("kind")
+    assert at_half.loc["natural", "gain"] < -0.05 and at_half.loc["within", "gain"] > 0.05
+    raw = gain_table(of, copies(of), "0.5", 20, 0)
+    assert set(raw["kind"]) == {"natural", "copies"}
+
+
 def test_raw_lambdas_and_cases_that_cannot_be():
     of = samples()
     raw = gain_table(of, copies(of), "0", 20, 0)
@@ -70,8 +83,11 @@ def test_raw_lambdas_and_cases_that_cannot_be():
 
 def test_judged_samples_pass_by_subject_and_text():
     scores = pd.DataFrame({"sample_id": ["b", "a", "c", "d"], "subject_id": "s", "score": [0.1, 0.2, 0.3, 0.4]})
+    scores["prompt_id"] = ["p", "q", "p", "q"]
     metrics = pd.DataFrame({"sample_id": ["a", "b", "c"], "subject": [0.8, 0.5, 0.9], "text": [1.0, 1.0, 0.5]})
-    found = judged_samples(scores, metrics.assign(realism=0.0), {"subject": 0.7, "text": 0.99, "realism": 0.7})
+    limits, skills = {"subject": 0.7, "text": 0.99, "realism": 0.7}, {"p": "art_style", "q": "accessorization"}
+    found = judged_samples(scores, metrics.assign(realism=0.0), limits, skills)
+    assert found["skill"].tolist() == ["accessorization", "art_style", "art_style"]
     assert found["sample_id"].tolist() == ["a", "b", "c"] and found["passed"].tolist() == [True, False, False]
 
 
@@ -79,5 +95,5 @@ def test_the_figure_shows_both_kinds():
     table = gain_table(samples(), copies(samples()), "q0.4", 20, 0)
     axes = gain_curve(table, "q0.4").axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        "the experts' own failures", "planted copies of the page",
+        "the experts' own failures", "the same, cut within each skill", "planted copies of the page",
     ]  # fmt: skip
