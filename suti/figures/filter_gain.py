@@ -1,11 +1,11 @@
 """What the filter gains, by the share of failed samples: cases whose share is known, made of one run's samples.
 
 A sample passes if its subject and its text do, by the judge. There are three kinds of cases. *Natural* ones weigh the
-run's own failed and passing samples until so many fail. *Within* are the same, cut inside each skill: scores of prompts
-for a place and for an accessory differ whatever was drawn, so one threshold sorts prompts too. *Copies* replace so many
-samples by pictures of their own page (suti/controls.py). The gain is the share that passes among what the default lambda
-keeps, less the share that passes among all. It needs no training: it is what the filter can do for G, not what an
-apprentice makes of it.
+run's own failed and passing samples until so many fail. *Within* are the same, cut inside each skill: scores of
+prompts for a place and for an accessory differ whatever was drawn, so one threshold sorts prompts too. *Copies*
+replace so many samples by pictures of their own page (suti/controls.py). The gain is the share that passes among what
+the default lambda keeps, less the share that passes among all. It needs no training: it is what the filter can do for
+G, not what an apprentice makes of it.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _threshold(scores: np.ndarray, weights: np.ndarray, lam: str) -> float:
         return -math.inf if kind == "none" else number
     order = np.argsort(scores, kind="stable")
     reached = np.cumsum(weights[order]) / weights.sum()
-    return float(scores[order][min(np.searchsorted(reached, number), len(scores) - 1)])
+    return float(scores[order][min(int(np.searchsorted(reached, number)), len(scores) - 1)])
 
 
 def gain_curve(table: pd.DataFrame, lam: str) -> Figure:

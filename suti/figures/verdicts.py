@@ -156,9 +156,9 @@ def experts(
         mine = marked[marked["skill"] == skill]
         cells = []
         for kept, rejected in _pairs(mine, rows * pairs):
-            subject = (kept if kept is not None else rejected)["subject_id"]
+            found = [row for row in (kept, rejected) if row is not None]
+            subject, other = found[0]["subject_id"], found[0]["subject_id"] != found[-1]["subject_id"]
             source = {"run": "demonstration", "sample_id": first[subject], "subject_id": subject}
-            other = kept is not None and rejected is not None and kept["subject_id"] != rejected["subject_id"]
             cells.append(Cell(shown[first[subject]], source=source))
             cells += [Cell() if row is None else cell(row, other and row is rejected) for row in (kept, rejected)]
         label = f"{SKILL_NAMES.get(skill, skill.capitalize())}\nkept {_percent(mine['kept'].mean())}"
