@@ -90,7 +90,7 @@ def lambda_curve(table: pd.DataFrame) -> Figure:
         if controls.any():
             for axes in (top, bottom):
                 axes.axvline(x[controls][0] - 0.75, color=GREY, lw=0.8, ls=":")
-            top.text(x[controls][0] - 0.7, 1.0, "controls", transform=top.get_xaxis_transform(), va="top", color=GREY)
+            bottom.text(x[controls][0] - 0.7, 162, "controls", va="top", color=GREY)
         top.set_title("Scores by lambda, the filter of the training set")
         top.tick_params(axis="x", length=0)
         share = 100 * table["kept"] / table["samples"]

@@ -80,7 +80,7 @@ def gain_table(samples: pd.DataFrame, copies: pd.DataFrame, lam: str, bootstrap:
         low, high = np.nanpercentile(draws, LEVEL) if np.isfinite(draws).any() else (math.nan, math.nan)
         rows.append({"kind": kind, "planted": share if kind == "copies" else 0.0} | found | {"low": low, "high": high}
                     | {"n_samples": len(case), "n_subjects": len(subjects)})  # fmt: skip
-    return pd.DataFrame(rows).round(9)  # less what weights leave of rounding
+    return pd.DataFrame(rows).round(9).replace(-0.0, 0.0)  # less what weights leave of rounding
 
 
 def _cases(
