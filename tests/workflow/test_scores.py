@@ -50,7 +50,7 @@ def test_another_score_for_lambda_changes_g_and_what_follows(workflow) -> None:
 
 
 def test_an_edited_filter_trains_no_expert_and_embeds_nothing(workflow) -> None:
-    workflow.edit("suti/filtering.py", "scores[values > threshold]", "scores[values >= threshold]")
+    workflow.edit("suti/filtering.py", ".to_numpy() > threshold", ".to_numpy() >= threshold")
     planned = workflow.planned()
     assert (planned["score_samples"], planned["filter_samples"], planned["train_apprentice"]) == (1, 2, 3)
     assert not {*EXPERTS, "embed_samples"} & set(planned)
