@@ -26,6 +26,7 @@ include: "rules/captions.smk"
 include: "rules/prompts.smk"
 include: "rules/experts.smk"
 include: "rules/filtering.smk"
+include: "rules/controls.smk"
 include: "rules/apprentice.smk"
 include: "rules/baselines.smk"
 include: "rules/editing.smk"
@@ -45,6 +46,7 @@ localrules:
     experts,
     scores,
     filtered,
+    controls,
     apprentice,
     evaluation,
     figures,
@@ -78,21 +80,29 @@ rule experts:
 rule scores:
     input:
         expand(f"{R}/scores/{{score}}.parquet", score=CONFIG.filtering.scores),
+        f"{R}/scores/truth-{CONFIG.filtering.score}.parquet" if WORLD else [],
 
 
 rule filtered:
     input:
-        expand(f"{R}/filtered/{{lam}}.parquet", lam=LAMBDAS),
+        expand(f"{R}/filtered/{{lam}}.parquet", lam=[*LAMBDAS, *CONTROLS]),
+
+
+rule controls:
+    input:
+        PLANTED.values(),
+        JUDGED_COPIES if JUDGED else [],
 
 
 rule apprentice:
     input:
-        expand(f"{R}/apprentice/{{lam}}/model_index.json", lam=LAMBDAS),
+        expand(f"{R}/apprentice/{{lam}}/model_index.json", lam=[*LAMBDAS, *CONTROLS]),
 
 
 rule evaluation:
     input:
         expand(f"{R}/metrics/{{run}}.{{kind}}", run=RUNS, kind=["parquet", "json"]),
+        [JUDGED, f"{R}/metrics/{runs.EXPERTS}.json"] if JUDGED else [],
 
 
 rule figures:

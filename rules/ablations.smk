@@ -21,8 +21,8 @@ use rule program as plot_deltas with:
 
 use rule program as plot_lambda_curve with:
     input:
-        metrics=expand(f"{R}/metrics/{{run}}.parquet", run=LAMBDA_RUNS),
-        filtered=expand(f"{R}/filtered/{{lam}}.json", lam=LAMBDAS),
+        metrics=expand(f"{R}/metrics/{{run}}.parquet", run=[*LAMBDA_RUNS, *CONTROL_RUNS]),
+        filtered=expand(f"{R}/filtered/{{lam}}.json", lam=[*LAMBDAS, *CONTROLS]),
     output:
         png=report(
             f"{R}/figures/lambda_curve.png",
@@ -35,6 +35,31 @@ use rule program as plot_lambda_curve with:
         **call("plot_curves", settings("seed", "evaluation.bootstrap"), kind="lambda"),
     message:
         "Figure: scores against lambda, with |G|"
+
+
+use rule program as plot_filter_gain with:
+    input:
+        model_files(CONFIG.evaluation.probe),  # its thresholds
+        scores=SCORED,
+        metrics=JUDGED,
+        planted_scores=PLANTED["planted_scores"],
+        planted_metrics=JUDGED_COPIES,
+        prompts=expand(f"{R}/prompts/prompts-{{part}}.parquet", part=PARTS),
+    output:
+        png=report(
+            f"{R}/figures/filter_gain.png",
+            caption="../report/filter_gain.rst",
+            category="Ablations",
+            labels={"figure": "What the filter gains, by the share of failed samples"},
+        ),
+        csv=f"{R}/figures/filter_gain.csv",
+    params:
+        **call(
+            "plot_filter_gain",
+            settings("seed", "filtering.default", "evaluation.probe", "evaluation.bootstrap"),
+        ),
+    message:
+        "Figure: the filter's gain against the share of failed samples"
 
 
 use rule program as plot_demonstration_curve with:

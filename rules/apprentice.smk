@@ -13,8 +13,8 @@ use rule gpu_program as train_apprentice with:
         model_files(CONFIG.models.base),
         **TRAINING_SET,
         filtered=f"{R}/filtered/{{lam}}.parquet",
-        samples=SAMPLES,
-        pictures=expand(f"{R}/experts/samples-{{shard}}.tar", shard=SHARDS),
+        samples=lambda wildcards: trained_samples(wildcards.lam),
+        pictures=lambda wildcards: trained_pictures(wildcards.lam),
     output:
         pipeline_files(f"{R}/apprentice/{{lam}}"),
         f"{R}/apprentice/{{lam}}/loss.csv",

@@ -9,7 +9,7 @@ CLAIMS = [
 
 use rule program as report_claims with:
     input:
-        metrics=expand(f"{R}/metrics/{{run}}.parquet", run=RUNS),
+        metrics=expand(f"{R}/metrics/{{run}}.parquet", run=[run for run in RUNS if run not in CONTROL_RUNS]),
         filtered=expand(f"{R}/filtered/{{lam}}.json", lam=LAMBDAS),
         timings=[f"{R}/generations/{run}.timing.json" for run in [SUTI, *BASELINE_RUNS]],
     output:

@@ -43,16 +43,26 @@ NUMBERS = range(-(-CONFIG.experts.shards // CONFIG.pages.parts))
 SHARDS = range(len(PARTS) * len(NUMBERS))
 LAMBDAS = CONFIG.filtering.grid
 LAMBDA = CONFIG.filtering.default
+CONTROLS = CONFIG.filtering.controls  # each stands where a lambda stands, and decides no claim
 
 # Runs of the evaluation (`real` is no system: its pictures are the benchmark's own).
 DEMONSTRATIONS = CONFIG.evaluation.demonstrations
 SUTI = str(Run.suti(LAMBDA, DEMONSTRATIONS))
 LAMBDA_RUNS = [str(Run.suti(lam, DEMONSTRATIONS)) for lam in LAMBDAS]
+CONTROL_RUNS = [str(Run.suti(control, DEMONSTRATIONS)) for control in CONTROLS]
 DEMONSTRATION_RUNS = [str(Run.suti(LAMBDA, k)) for k in CONFIG.evaluation.demonstration_grid]
 MAIN_RUNS = ["real", "base", SUTI]
 BASELINE_RUNS = CONFIG.baselines.systems
-RUNS = list(dict.fromkeys([*MAIN_RUNS, *BASELINE_RUNS, *LAMBDA_RUNS, *DEMONSTRATION_RUNS]))
+RUNS = list(dict.fromkeys([*MAIN_RUNS, *BASELINE_RUNS, *LAMBDA_RUNS, *CONTROL_RUNS, *DEMONSTRATION_RUNS]))
 PHOTO_BENCHMARK = CONFIG.evaluation.benchmark != "world"
+
+# Where pages are rendered, the truth of every page is known, and a probe judges the experts' samples too.
+WORLD = CONFIG.pages.format == "world"
+PAGE_TRUTH = {
+    "truth": f"{R}/world/truth.parquet",
+    "subjects": expand(f"{R}/subjects/subjects-{{part}}.parquet", part=PARTS),
+}
+JUDGED = f"{R}/metrics/{runs.EXPERTS}.parquet" if WORLD and CONFIG.evaluation.probe else []
 
 # What every run draws from, and the settings by which it draws.
 BENCHMARK = {
@@ -68,7 +78,7 @@ wildcard_constraints:
     part=r"\d+",
     number=r"\d+",
     shard=r"\d+",
-    lam=runs.LAMBDA,
+    lam=runs.TRAINED_ON,
     k=r"\d+",
     run=runs.PATTERN,
     system="|".join(SYSTEMS),

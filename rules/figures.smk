@@ -26,9 +26,21 @@ SHEET_RUNS = {
     "lambda": LAMBDA_RUNS,
     "demonstrations": DEMONSTRATION_RUNS,
     "failures": [SUTI],
+    "dream_suti": [SUTI, "dream-suti"],
 }
 if PHOTO_BENCHMARK:
     del SHEET_RUNS["compositional"]
+if "dream-suti" not in BASELINE_RUNS or not CONFIG.evaluation.probe:
+    del SHEET_RUNS["dream_suti"]  # the judge says who fails
+
+# Whose metrics a sheet reads. What is a copy, the real pictures tell.
+SHEET_METRICS = {"failures": [SUTI, "real"], "dream_suti": [SUTI, "dream-suti"]}
+
+
+def judge(sheet: str) -> str | None:
+    """The probe, for a sheet that shows its limits."""
+    return CONFIG.evaluation.probe if sheet == "failures" else None
+
 
 # What the report's menu calls them.
 TITLES = {
@@ -43,6 +55,7 @@ TITLES = {
     "lambda": "By lambda",
     "demonstrations": "By number of demonstrations",
     "failures": "Where SuTI fails",
+    "dream_suti": "Where SuTI fails and Dream-SuTI does not (Fig. 7)",
 }
 
 EXPERT_SHARDS = SHARDS[:4]  # enough for a sheet, however many there are
@@ -57,6 +70,7 @@ FIGURES = expand(
         "demonstration_curve",
         *(f"samples_{sheet}" for sheet in SHEET_RUNS),
         "samples_experts",
+        *(["filter_gain"] if JUDGED else []),
     ],
     kind=["png", "csv"],
 )
@@ -97,9 +111,12 @@ use rule program as make_table with:
 use rule program as plot_samples with:
     input:
         BENCHMARK.values(),
+        lambda wildcards: model_files(judge(wildcards.sheet)),
         generations=lambda wildcards: [generations(run)["generations"] for run in SHEET_RUNS[wildcards.sheet]],
         images=lambda wildcards: [generations(run)["images"] for run in SHEET_RUNS[wildcards.sheet]],
-        metrics=lambda wildcards: [f"{R}/metrics/{SUTI}.parquet"] if wildcards.sheet == "failures" else [],
+        metrics=lambda wildcards: expand(
+            f"{R}/metrics/{{run}}.parquet", run=SHEET_METRICS.get(wildcards.sheet, [])
+        ),
     output:
         png=report(
             f"{R}/figures/samples_{{sheet}}.png",
@@ -116,6 +133,7 @@ use rule program as plot_samples with:
             kind="{sheet}",
             benchmark=f"{R}/benchmark",
             runs=lambda wildcards: SHEET_RUNS[wildcards.sheet],
+            probe=lambda wildcards: judge(wildcards.sheet),
         ),
     message:
         "Sheet of samples: {wildcards.sheet}"
@@ -123,10 +141,13 @@ use rule program as plot_samples with:
 
 use rule program as plot_experts with:
     input:
+        model_files(CONFIG.evaluation.probe) if JUDGED else [],
         scores=SCORED,
         samples=expand(f"{R}/experts/samples-{{shard}}.parquet", shard=EXPERT_SHARDS),
         pictures=expand(f"{R}/experts/samples-{{shard}}.tar", shard=EXPERT_SHARDS),
         report=f"{R}/filtered/{LAMBDA}.json",
+        prompts=expand(f"{R}/prompts/prompts-{{part}}.parquet", part=PARTS),
+        metrics=JUDGED,
         inputs=[expert_inputs("demonstrations.parquet", shard) for shard in EXPERT_SHARDS],
         input_images=[expert_inputs("images.tar", shard) for shard in EXPERT_SHARDS],
     output:
@@ -138,6 +159,11 @@ use rule program as plot_experts with:
         ),
         csv=f"{R}/figures/samples_experts.csv",
     params:
-        **call("plot_samples", settings("filtering.score"), kind="experts"),
+        **call(
+            "plot_samples",
+            settings("filtering.score"),
+            kind="experts",
+            probe=CONFIG.evaluation.probe if JUDGED else None,
+        ),
     message:
         "Sheet of samples: what the experts drew, and what delta-CLIP kept"

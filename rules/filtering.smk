@@ -12,6 +12,7 @@ for name in CONFIG.filtering.scores:
             f"filtering.scores: {name!r} is no function of SCORES (suti/filtering.py); expected {', '.join(SCORES)}"
         )
 SAMPLES = expand(f"{R}/experts/samples-{{shard}}.parquet", shard=SHARDS)
+PICTURES = expand(f"{R}/experts/samples-{{shard}}.tar", shard=SHARDS)
 SCORED = f"{R}/scores/{CONFIG.filtering.score}.parquet"  # what lambda cuts
 
 
@@ -46,12 +47,39 @@ use rule program as score_samples with:
         "Scoring all samples: {wildcards.score}"
 
 
+# What the true pictures of the samples' prompts would score: the world alone knows these.
+use rule gpu_program as score_truth with:
+    input:
+        model_files(CONFIG.filtering.encoder),
+        **PAGE_TRUTH,
+        samples=SAMPLES,
+        pictures=PICTURES,
+        embeddings=expand(f"{R}/scores/embeddings-{{shard}}.safetensors", shard=SHARDS),
+    output:
+        scores=f"{R}/scores/truth-{{score}}.parquet",
+    wildcard_constraints:
+        score="|".join(CONFIG.filtering.scores),
+    priority: 20
+    params:
+        **call(
+            "score_truth",
+            settings("seed", "compute", "filtering.encoder", exclude=["compute.precision"]),
+            score="{score}",
+        ),
+    message:
+        "Scoring the true pictures of all samples: {wildcards.score}"
+
+
 use rule program as filter_samples with:
     input:
         scores=SCORED,
+        prompts=expand(f"{R}/prompts/prompts-{{part}}.parquet", part=PARTS),
+        truth_scores=f"{R}/scores/truth-{CONFIG.filtering.score}.parquet" if WORLD else [],
     output:
         filtered=f"{R}/filtered/{{lam}}.parquet",
         report=f"{R}/filtered/{{lam}}.json",
+    wildcard_constraints:
+        lam=runs.LAMBDA,
     priority: 20
     params:
         **call("filter_samples", lambda_name="{lam}"),

@@ -3,7 +3,6 @@
 # Pages are dealt to parts by a hash of their URL. Each is judged by itself, so another number of parts gives the same
 # clusters. What every picture and every page came to is in the tables; what came of them in all, in the report.
 
-WORLD = CONFIG.pages.format == "world"
 RENDERED = f"{R}/world/pages-{{part}}.tar"
 
 

@@ -4,9 +4,8 @@
         --runs real base dreambooth suti-q0.4-k4 --generations ... --images ... \\
         --png sheet.png --csv sheet.csv
 
-Kinds: skills, comparison, compositional, lambda, demonstrations, failures (of --runs, tables and shards in
-    the same
-order), and experts (of --scores, --samples, --pictures, --report, --inputs and --input-images).
+Kinds: skills, comparison, compositional, lambda, demonstrations, failures and dream_suti (of --runs, tables and shards
+in the same order), and experts (of --scores, --samples, --pictures, --prompts, --report, --inputs and --input-images).
 """
 
 from __future__ import annotations
@@ -17,13 +16,14 @@ from pathlib import Path
 import pandas as pd
 
 from suti.cli.arguments import parser
-from suti.figures import grids, samples
+from suti.evaluation.summary import probe_thresholds
+from suti.figures import grids, samples, verdicts
 from suti.figures.style import save_csv
 from suti.io import tables
 from suti.io.atomic import read_json
 from suti.io.shards import read_images
 
-KINDS = ("skills", "comparison", "compositional", "lambda", "demonstrations", "failures", "experts")
+KINDS = ("skills", "comparison", "compositional", "lambda", "demonstrations", "failures", "dream_suti", "experts")
 
 
 def arguments() -> ArgumentParser:
@@ -34,10 +34,14 @@ def arguments() -> ArgumentParser:
     result.add_argument("--runs", nargs="*", default=[], help="names of the runs, in the order of the columns")
     result.add_argument("--generations", nargs="*", default=[], help="table 'generations' of each run")
     result.add_argument("--images", nargs="*", default=[], help="image shard of each run")
-    result.add_argument("--metrics", nargs="*", default=[], help="tables 'image_metrics' (failures)")
+    result.add_argument(
+        "--metrics", nargs="*", default=[], help="tables 'image_metrics' (failures, dream_suti, experts)"
+    )
+    result.add_argument("--probe", help="folder of the judge, which has its limits (failures, experts)")
     result.add_argument("--scores", help="table 'scores' of all samples (experts)")
     result.add_argument("--samples", nargs="*", default=[], help="tables 'samples' to choose from (experts)")
     result.add_argument("--pictures", nargs="*", default=[], help="shards of their pictures (experts)")
+    result.add_argument("--prompts", nargs="*", default=[], help="tables 'prompts', with the skills (experts)")
     result.add_argument("--report", help="filtered/{lambda}.json of the default lambda (experts)")
     result.add_argument("--inputs", nargs="*", default=[], help="tables 'demonstrations' (experts)")
     result.add_argument("--input-images", nargs="*", default=[], help="shards of demonstrations (experts)")
@@ -65,17 +69,34 @@ def gallery(args: Namespace) -> samples.Gallery:
     )
 
 
+def limits(args: Namespace) -> dict[str, float]:
+    """The judge's limits by score, none where there is no judge."""
+    return probe_thresholds(args.probe) if args.probe else {}
+
+
+def expert_sheet(args: Namespace) -> grids.Sheet:
+    """What the experts drew, and what the filter kept of it."""
+    scored = tables.read_all(args.samples, "samples").merge(tables.read(args.scores, "scores"))
+    prompts = tables.read_all(args.prompts, "prompts")[["prompt_id", "skill"]]
+    scored = scored.merge(prompts, on="prompt_id")
+    for path in args.metrics:
+        judged = tables.read(path, "image_metrics")[["sample_id", "subject", "text"]]
+        scored = scored.merge(judged, on="sample_id", how="left")
+    return verdicts.experts(
+        scored,
+        read_json(args.report)["threshold"],
+        read_images(args.pictures),
+        tables.read_all(args.inputs, "demonstrations"),
+        read_images(args.input_images),
+        args.settings["filtering.score"],
+        limits(args) if args.metrics else None,
+    )
+
+
 def sheet(args: Namespace) -> grids.Sheet:
     """The sheet of the kind asked for."""
     if args.kind == "experts":
-        return samples.experts(
-            tables.read_all(args.samples, "samples").merge(tables.read(args.scores, "scores")),
-            read_json(args.report)["threshold"],
-            read_images(args.pictures),
-            tables.read_all(args.inputs, "demonstrations"),
-            read_images(args.input_images),
-            args.settings["filtering.score"],
-        )
+        return expert_sheet(args)
     shown, run = gallery(args), args.runs[0]
     if args.kind == "skills":
         return samples.skills(shown, run, 3)
@@ -84,7 +105,9 @@ def sheet(args: Namespace) -> grids.Sheet:
     if args.kind == "compositional":
         return samples.compositional(shown, run)
     if args.kind == "failures":
-        return samples.failures(shown, run)
+        return verdicts.failures(shown, run, limits(args))
+    if args.kind == "dream_suti":
+        return verdicts.mended(shown, args.runs)
     return samples.sweep(shown, args.runs, args.kind)
 
 

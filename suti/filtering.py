@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -125,10 +125,41 @@ def filtered_set(scores: pd.DataFrame, lambda_name: str) -> tuple[pd.DataFrame, 
             "its picture and at the encoder (filtering.encoder), then delete the scores and run again"
         )
     threshold = resolve_lambda(lambda_name, values)
-    kept = scores[values > threshold]
+    kept = above(scores, threshold)
     if kept.empty:
         raise ValueError(
             f"lambda {lambda_name!r}: G is empty, no score exceeds {threshold:.6g}; the largest of {len(scores)} is "
             f"{values.max():.6g}. Take a lambda below that, or a quantile such as q0.4, in filtering.grid"
         )
-    return kept.sort_values("sample_id", ignore_index=True), threshold
+    return kept, threshold
+
+
+def above(scores: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Rows of table 'scores' whose score is larger than a threshold, sorted by sample."""
+    return scores[scores["score"].to_numpy() > threshold].sort_values("sample_id", ignore_index=True)
+
+
+def kept_by_skill(scores: pd.DataFrame, threshold: float, skills: Mapping[str, str]) -> dict[str, Any]:
+    """What a cut keeps, in all and by skill: {samples, kept, share, skills: {skill: {samples, kept, share}}}.
+
+    Args:
+        scores: table 'scores', of samples or of true pictures, (N rows). Of none the share is None.
+        threshold: what a score must exceed.
+        skills: by prompt_id.
+
+    Raises:
+        ValueError: a prompt has no skill.
+    """
+    asked = scores["prompt_id"].map(skills)
+    lost = scores.loc[asked.isna(), "prompt_id"].tolist()
+    if lost:
+        raise ValueError(
+            f"prompt {lost[0]!r} ({len(lost)} in all): in no table of prompts; delete prompts/ and run again"
+        )
+    kept = scores["score"] > threshold
+
+    def counted(rows: pd.Series) -> dict[str, Any]:
+        share = round(float(rows.mean()), 6) if len(rows) else None
+        return {"samples": len(rows), "kept": int(rows.sum()), "share": share}
+
+    return counted(kept) | {"skills": {str(skill): counted(rows) for skill, rows in kept.groupby(asked)}}

@@ -1,7 +1,8 @@
 """Names of runs: what stands in file names below generations and metrics, and in the column `run` of the tables.
 
 A run is the pictures of one system: ``real`` (the true pictures), ``base`` (text alone), a system of
-``suti.baselines.systems`` by its name, or SuTI at a lambda with a number of demonstrations, ``suti-q0.4-k4``.
+``suti.baselines.systems`` by its name, or SuTI at a lambda with a number of demonstrations, ``suti-q0.4-k4``. Where a
+lambda stands, a control may stand (``suti-random-k4``). ``experts`` are the samples that the apprentice learned from.
 """
 
 from __future__ import annotations
@@ -9,15 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
-REAL, BASE, SUTI = "real", "base", "suti"
+REAL, BASE, SUTI, EXPERTS = "real", "base", "suti", "experts"
 LAMBDA = r"none|q?[0-9]*\.?[0-9]+"
 """Pattern of a lambda in names of files."""
+Control = Literal["random", "copies", "copies-filtered"]
+CONTROLS: tuple[Control, ...] = get_args(Control)
+"""Sets to train on that no lambda made, to compare with those that one made (suti/controls.py)."""
+TRAINED_ON = "|".join([LAMBDA, *CONTROLS])
+"""Pattern of what an apprentice was trained on, a lambda or a control, in names of files."""
 PATTERN = r"[a-z0-9][a-z0-9.-]*"
 """Pattern of any run's name."""
 TEMPLATE = SUTI + "-{lam}-k{k}"
 """Name of a run of SuTI, to be filled in; Snakemake takes its fields for wildcards."""
-_SUTI = re.compile(rf"{SUTI}-({LAMBDA})-k(\d+)")
+_SUTI = re.compile(rf"{SUTI}-({TRAINED_ON})-k(\d+)")
 _PLAIN = re.compile(PATTERN)
 
 
@@ -27,7 +34,7 @@ class Run:
 
     Attributes:
         system: 'real', 'base', 'suti', or a name of ``suti.baselines.systems``.
-        lam: of SuTI alone: lambda of the filter as the configuration writes it, 'none', '0.02' or 'q0.4'.
+        lam: of SuTI alone: lambda of the filter as the configuration writes it, 'none', '0.02' or 'q0.4', or a control.
         demonstrations: of SuTI alone: pictures of the subject at inference, k.
     """
 
@@ -57,6 +64,11 @@ class Run:
         """
         match = _SUTI.fullmatch(name)
         return cls.suti(match[1], int(match[2])) if match else cls(name)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether SuTI drew it, trained on a control and not on what a lambda left."""
+        return self.lam in CONTROLS
 
     @property
     def is_suti(self) -> bool:

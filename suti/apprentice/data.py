@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from suti.config.schema import Apprentice
-from suti.language.text import with_article
+from suti.language.text import named_by_class
 from suti.models.pipeline import to_tensor
 from suti.seeds import generator, stable_hash
 
@@ -169,15 +168,7 @@ def by_class(text: str, description: str, class_name: str) -> str:
 
     The benchmark's prompts name the class, so what tells one vase from another is to be seen in the demonstrations.
     """
-    if not description or description == class_name:
-        return text
-    named = re.compile(rf"(\b(?:an?|the) )?\b{re.escape(description)}\b", re.IGNORECASE)
-
-    def replaced(match: re.Match[str]) -> str:
-        article = (match[1] or "").strip().lower()
-        return with_article(class_name) if article in ("a", "an") else (match[1] or "") + class_name
-
-    return named.sub(replaced, text)
+    return named_by_class(text, description, class_name)
 
 
 def dropped(draw: float, settings: Apprentice) -> tuple[bool, bool]:

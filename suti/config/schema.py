@@ -25,6 +25,7 @@ from pydantic import (
 from suti.baselines.systems import SYSTEMS, sections
 from suti.config.fields import Fraction, Natural, Positive, Section
 from suti.config.values import Skill, parse_lambda
+from suti.runs import Control
 
 
 def _lambda_text(value: Any) -> Any:
@@ -208,10 +209,12 @@ class Filtering(Section):
     scores: list[ScoreName] = Field(default_factory=lambda: ["delta_clip"], description="scores that every sample gets, each a function of SCORES in suti/filtering.py: delta_clip (Eq. 6), image_similarity (mean cosine to the demonstrations)")
     score: ScoreName = Field("delta_clip", description="the score that lambda cuts; a member of scores (paper: delta_clip)")
     grid: list[Lambda] = Field(
-        default_factory=lambda: ["none", "q0.4", "q0.8"],
-        description="lambdas of the ablation: none (all samples), a raw cosine such as 0.02, or qX: the X quantile of this run's own scores",
+        default_factory=lambda: ["none", "0", "q0.4", "q0.72"],
+        description="lambdas of the ablation: none (all samples), a raw cosine such as 0 (better than every demonstration) or 0.02, or qX: the X quantile of this run's own scores (the paper keeps 28 %: q0.72)",
     )
     default: Lambda = Field("q0.4", description="the lambda of the main results; a member of grid")
+    controls: list[Control] = Field(default_factory=list, description="apprentices beside the curve, which decide no claim: random (a random subset of all samples, as large as G at the default lambda), copies (planted copies of the pages' own pictures), copies-filtered (the same after the cut at the default lambda's threshold)")
+    planted_share: float = Field(0.72, gt=0, lt=1, description="share of the samples that the controls of copies replace by a picture of their own page (the paper's filter drops 72 %)")
 
     @field_validator("scores")
     @classmethod
@@ -225,6 +228,13 @@ class Filtering(Section):
     def _grid(cls, value: list[str]) -> list[str]:
         if len({parse_lambda(item) for item in value}) != len(value) or not value:
             raise ValueError(f"grid: {value}, expected at least one lambda, each once")
+        return value
+
+    @field_validator("controls")
+    @classmethod
+    def _controls(cls, value: list[Control]) -> list[Control]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"controls: {value}, expected each control once")
         return value
 
     @model_validator(mode="after")

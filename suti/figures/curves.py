@@ -26,20 +26,27 @@ def lambda_table(
 
     Args:
         runs: table 'image_metrics' by run 'suti-{lambda}-k{k}'; cut to the prompts that all of them have.
-        filtered: reports of filter_samples, {lambda, threshold, samples, kept}.
+        filtered: reports of filter_samples, {lambda, threshold, samples, kept}; those of controls say so, and stand
+            last (column ``control``).
 
     Raises:
         ValueError: a lambda has no run.
     """
     shared = {parse_suti(run)[0]: frame for run, frame in common_pairs(dict(runs)).items()}
     rows = []
-    for report in filtered:
+    for report in sorted(filtered, key=_is_control):
         lam = report["lambda"]
         if lam not in shared:
             raise ValueError(f"lambda {lam!r}: no metrics of a run suti-{lam}-kN among {', '.join(runs)}")
-        row = {"lambda": lam} | {name: report[name] for name in ("threshold", "samples", "kept")}
+        row = {"lambda": lam, "control": _is_control(report)} | {
+            name: report[name] for name in ("threshold", "samples", "kept")
+        }
         rows.append(row | _metrics(shared[lam], bootstrap, seed))
     return pd.DataFrame(rows).astype({"threshold": "float64"})
+
+
+def _is_control(report: Mapping) -> bool:
+    return bool(report.get("control", False))
 
 
 def demonstration_table(runs: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> pd.DataFrame:
@@ -73,12 +80,17 @@ def shown_metrics(table: pd.DataFrame) -> list[str]:
 
 
 def lambda_curve(table: pd.DataFrame) -> Figure:
-    """Scores against lambda as lines, |G| as bars on an axis of its own below."""
-    x = np.arange(len(table))
+    """Scores against lambda as lines, |G| as bars on an axis below; controls stand apart, as open marks."""
+    controls = table["control"].to_numpy(bool)
+    x = np.arange(len(table)) + 0.5 * controls
     with figure(7.2, 5.0) as (fig, axes):
         axes.remove()
         top, bottom = fig.subplots(2, 1, sharex=True, height_ratios=(3, 1.15))
-        _draw_metrics(top, x, table)
+        _draw_metrics(top, x, table, ~controls)
+        if controls.any():
+            for axes in (top, bottom):
+                axes.axvline(x[controls][0] - 0.75, color=GREY, lw=0.8, ls=":")
+            bottom.text(x[controls][0] - 0.7, 162, "controls", va="top", color=GREY)
         top.set_title("Scores by lambda, the filter of the training set")
         top.tick_params(axis="x", length=0)
         share = 100 * table["kept"] / table["samples"]
@@ -89,9 +101,10 @@ def lambda_curve(table: pd.DataFrame) -> Figure:
         bottom.set_yticks([0, 50, 100])
         bottom.set_ylabel("|G|, %\nof samples")
         names = [lambda_name(lam) for lam in table["lambda"]]
-        values = ["" if pd.isna(t) else f"\n{t:.3f}" for t in table["threshold"]]
-        bottom.set_xticks(x, [a + (b if "\n" in a else "") for a, b in zip(names, values, strict=True)])
-        bottom.set_xlim(-0.5, len(table) - 0.5)
+        quantiles = table["lambda"].str.startswith("q")
+        values = [f"\n{t:.3f}" if shown else "" for t, shown in zip(table["threshold"], quantiles, strict=True)]
+        bottom.set_xticks(x, [a + b for a, b in zip(names, values, strict=True)])
+        bottom.set_xlim(-0.5, x[-1] + 0.5)
         bottom.set_xlabel("lambda: only samples with a larger score are kept")
         return fig
 
@@ -113,18 +126,23 @@ def demonstration_curve(table: pd.DataFrame) -> Figure:
         return fig
 
 
-def _draw_metrics(axes: Axes, x: np.ndarray, table: pd.DataFrame) -> None:
+def _draw_metrics(axes: Axes, x: np.ndarray, table: pd.DataFrame, joined: np.ndarray | None = None) -> None:
+    """A line a metric with its intervals; points that are not ``joined`` (N,) are open marks without a line."""
+    joined = np.ones(len(table), bool) if joined is None else joined
     metrics = shown_metrics(table)
     # Small shifts keep intervals that would lie on top of each other apart.
     step = 0.035 * (x.max() - x.min() if len(x) > 1 else 1) / max(len(x) - 1, 1)
     for number, metric in enumerate(metrics):
         mean, low, high = (table[metric + end].to_numpy(dtype=float) for end in ("", "_low", "_high"))
         main = number == 0
-        axes.errorbar(
-            x + step * (number - (len(metrics) - 1) / 2), mean, np.abs(np.stack([mean - low, high - mean])),
-            color=COLOURS[metric], marker=MARKERS[metric], ms=7 if main else 5.5, lw=2.4 if main else 1.4,
-            elinewidth=1.1, capsize=3, label=METRIC_NAMES[metric], zorder=5 if main else 3,
-        )  # fmt: skip
+        at, spans = x + step * (number - (len(metrics) - 1) / 2), np.abs(np.stack([mean - low, high - mean]))
+        for part, style in ((joined, {"label": METRIC_NAMES[metric]}), (~joined, {"ls": "none", "mfc": "white"})):
+            if part.any():
+                axes.errorbar(
+                    at[part], mean[part], spans[:, part], color=COLOURS[metric], marker=MARKERS[metric],
+                    ms=7 if main else 5.5, lw=2.4 if main else 1.4, elinewidth=1.1, capsize=3,
+                    zorder=5 if main else 3, **style,
+                )  # fmt: skip
     axes.grid(axis="y", lw=0.7)
     axes.set_axisbelow(True)
     low = min(float(np.nanmin(table[m + "_low"])) for m in metrics)

@@ -67,7 +67,7 @@ def score_histogram(table: pd.DataFrame, filtered: Sequence[Mapping], default: s
                 lw=1.6 if main else 1.0,
             )
             axes.annotate(
-                f"{report['lambda']} = {report['threshold']:.3f}: |G| = {report['kept']:,} "
+                f"{report['lambda']}{_value(report)}: |G| = {report['kept']:,} "
                 f"({100 * report['kept'] / report['samples']:.0f} %){', the default' if main else ''}",
                 (report["threshold"], height), xytext=(4, 0), textcoords="offset points",
                 ha="left", va="center", fontsize=9.5, color=VERMILION if main else INK,
@@ -79,3 +79,8 @@ def score_histogram(table: pd.DataFrame, filtered: Sequence[Mapping], default: s
         axes.set_xlabel(f"{score_name(name)}{meaning}")
         axes.set_ylabel("samples")
         return fig
+
+
+def _value(report: Mapping) -> str:
+    """The threshold behind a lambda's name, where that does not say it already."""
+    return f" = {report['threshold']:.3f}" if report["lambda"].startswith("q") else ""

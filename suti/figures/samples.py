@@ -1,8 +1,8 @@
 """Which pictures the sheets show: the sample figures of the paper (Figs. 1, 4 to 9) from the runs'
 generations.
 
-Subjects and prompts are spread evenly over the benchmark and never chosen by score, but for the sheet of
-failures, which is all about the lowest.
+Subjects and prompts are spread evenly over the benchmark and never chosen by score. Sheets that choose by what the
+judge says are in verdicts.py.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import pandas as pd
 
 from suti.benchmark.prompts import SHEET_ONLY, requests_of, select_prompts
 from suti.config.values import COMPOSITIONAL
-from suti.evaluation.bootstrap import template_rows
 from suti.figures.grids import Cell, Sheet
-from suti.figures.style import GREEN, VERMILION, lambda_name, run_name, score_name, short_score_name
+from suti.figures.style import lambda_name, run_name
 from suti.runs import parse_suti
 
 SKILL_NAMES = {
@@ -166,84 +165,3 @@ def sweep(gallery: Gallery, runs: Sequence[str], by: str, demonstrations: int = 
         title = "SuTI by number of demonstrations"
     labels = [gallery.prompt(*pair) for pair in pairs]
     return Sheet(title, cells, headers, labels, UNCHOSEN, frozenset({demonstrations}))
-
-
-def failures(gallery: Gallery, run: str, count: int = 6, demonstrations: int = 2) -> Sheet:
-    """The lowest pictures of a run in each score, one a subject, with their scores."""
-    if gallery.metrics is None:
-        raise ValueError("failures: no metrics given; pass the run's table of image metrics")
-    metrics = template_rows(gallery.metrics)
-    metrics = metrics[(metrics["run"] == run) & (metrics["image_index"] == 0)]
-    scores = [m for m in ("subject", "text", "realism") if metrics[m].notna().any()]
-    scores = scores or [m for m in ("dino", "clip_i", "clip_t") if metrics[m].notna().any()]
-    rows, labels = [], []
-    for score in scores:
-        order = metrics.dropna(subset=[score]).sort_values([score, "subject_id", "prompt_id"])
-        worst = order.drop_duplicates("subject_id").head(count)
-        cells: list[Cell] = []
-        for row in worst.to_dict("records"):
-            values = "\n".join(f"{m} {row[m]:.2f}" for m in scores)
-            label = f"{gallery.prompt(row['subject_id'], row['prompt_id'])}\n{values}"
-            pair = [
-                gallery.demos(row["subject_id"], 1)[0],
-                gallery.sample(run, row["subject_id"], row["prompt_id"], label),
-            ]
-            cells += pair
-        rows.append(cells + [Cell()] * (2 * count - len(cells)))
-        labels.append(f"lowest\n{score}")
-    headers = ["demonstration", run_name(run)] * count
-    note = "The lowest picture of a subject in each score; beside it one of the subject's demonstrations."
-    return Sheet("Where SuTI fails", rows, headers, labels, note, frozenset(range(2, 2 * count, 2)))
-
-
-def experts(
-    scores: pd.DataFrame,
-    threshold: float | None,
-    samples: Mapping[str, np.ndarray],
-    demonstrations: pd.DataFrame,
-    shown: Mapping[str, np.ndarray],
-    score: str = "delta_clip",
-    rows: int = 8,
-    count: int = 2,
-) -> Sheet:
-    """Experts' samples on both sides of lambda: a subject a row, its demonstrations, kept and rejected
-    samples.
-
-    Args:
-        scores: tables 'samples' and 'scores' side by side; samples: pictures by sample_id.
-        threshold: of the default lambda; None keeps all.
-        demonstrations: table of the experts' inputs; shown: its pictures by image_id.
-        score: name of the score.
-    """
-    limit = -np.inf if threshold is None else threshold
-    marked = scores.assign(kept=scores["score"] > limit).sort_values(["subject_id", "score", "sample_id"])
-    sides = marked.groupby("subject_id")["kept"].agg(["any", "all"])
-    both = sides.index[sides["any"] & ~sides["all"]].tolist() or sides.index.tolist()
-    chosen = [both[i] for i in sorted(select_prompts(len(both), rows))]
-    cells = []
-    for subject_id in chosen:
-        mine = marked[marked["subject_id"] == subject_id]
-        shots = demonstrations.loc[demonstrations["subject_id"] == subject_id, "image_id"].head(2)
-        row = [Cell(shown[k], source={"run": "demonstration", "sample_id": k, "subject_id": subject_id}) for k in shots]
-        row += [Cell()] * (2 - len(row))
-        for kept, colour in ((True, GREEN), (False, VERMILION)):
-            side = mine[mine["kept"] == kept].iloc[:: -1 if kept else 1].head(count)
-            drawn = [
-                Cell(samples[x.sample_id], f"{x.prompt}\n{short_score_name(score)} {x.score:+.3f}", colour,
-                     {"run": "expert", "sample_id": x.sample_id, "subject_id": subject_id,
-                      "prompt_id": x.prompt_id, "prompt": x.prompt})
-                for x in side.itertuples(index=False)
-            ]  # fmt: skip
-            row += drawn + [Cell()] * (count - len(drawn))
-        cells.append(row)
-    headers = ["demonstrations", "", "kept", *[""] * (count - 1), "rejected", *[""] * (count - 1)]
-    name = "none" if threshold is None else f"{threshold:.3f}"
-    note = f"lambda = {name}; per subject the highest kept and the lowest rejected {score_name(score)}."
-    return Sheet(
-        f"What the experts drew, and what {score_name(score)} kept of it",
-        cells,
-        headers,
-        (),
-        note,
-        frozenset({2, 2 + count}),
-    )

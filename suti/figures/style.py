@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from suti.baselines.systems import SYSTEMS
 from suti.io.atomic import atomic_path, write_text
-from suti.runs import BASE, REAL, SUTI, Run
+from suti.runs import BASE, EXPERTS, REAL, SUTI, Run
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -45,6 +45,7 @@ METRIC_NAMES = {
     "overall": "Overall", "subject": "Subject", "text": "Text", "realism": "Realism",
     "dino": "DINO", "clip_i": "CLIP-I", "clip_t": "CLIP-T",
 }  # fmt: skip
+CONTROL_NAMES = {"random": "random\nsubset", "copies": "copies\nplanted", "copies-filtered": "copies,\nfiltered"}
 RC: dict[RcKeyType, Any] = {
     "font.family": "DejaVu Sans", "font.size": 11, "axes.titlesize": 12, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "axes.labelsize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10,
@@ -83,7 +84,7 @@ def run_name(run: str) -> str:
     system = Run.parse(run).system
     if system in SYSTEMS:
         return SYSTEMS[system].title
-    return {REAL: "Real images", BASE: "Base (text only)", SUTI: "SuTI"}.get(system, run)
+    return {REAL: "Real images", BASE: "Base (text only)", SUTI: "SuTI", EXPERTS: "Experts"}.get(system, run)
 
 
 def score_name(name: str) -> str:
@@ -97,5 +98,7 @@ def short_score_name(name: str) -> str:
 
 
 def lambda_name(lam: str) -> str:
-    """A lambda as an axis label: 'none', '0.02', or 'q0.4' as '40 % quantile'."""
+    """A lambda as an axis label: 'none', '0.02', or 'q0.4' as '40 % quantile'; or a control by its name."""
+    if lam in CONTROL_NAMES:
+        return CONTROL_NAMES[lam]
     return f"{float(lam[1:]) * 100:g} %\nquantile" if lam.startswith("q") else lam

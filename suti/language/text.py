@@ -72,3 +72,16 @@ def with_article(phrase: str, plural: bool = False) -> str:
         return phrase
     vowel = first[0] in "aeiou" and not first.startswith(("uni", "use", "one", "eu"))
     return f"{'an' if vowel else 'a'} {phrase}"
+
+
+def named_by_class(text: str, description: str, class_name: str) -> str:
+    """A text with the class noun in the place of the description: 'a teal vase outside' becomes 'a vase outside'."""
+    if not description or description == class_name:
+        return text
+    named = re.compile(rf"(\b(?:an?|the) )?\b{re.escape(description)}\b", re.IGNORECASE)
+
+    def replaced(match: re.Match[str]) -> str:
+        article = (match[1] or "").strip().lower()
+        return with_article(class_name) if article in ("a", "an") else (match[1] or "") + class_name
+
+    return named.sub(replaced, text)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from suti.evaluation import published
-from suti.figures import curves, grids, histogram, samples, style, table_layout, tables
+from suti.figures import curves, grids, histogram, samples, style, table_layout, tables, verdicts
 from suti.seeds import generator
 
 SUTI = "suti-q0.4-k4"
@@ -159,6 +159,32 @@ def test_lambda_curve(runs, tmp_path):
         curves.lambda_table({"suti-none-k4": runs["suti-none-k4"]}, reports(), 50, 0)
 
 
+def test_controls_stand_beside_the_lambda_curve_and_not_on_it(runs):
+    chosen = {name: runs[name] for name in (SUTI, "suti-none-k4")} | {"suti-random-k4": run("suti-random-k4", 0.5, 2)}
+    control = {"lambda": "random", "control": True, "threshold": None, "samples": 100, "kept": 60}
+    table = curves.lambda_table(chosen, [reports()[0], control, reports()[1]], 50, 0)
+    assert table["lambda"].tolist() == ["none", "q0.4", "random"]
+    assert table["control"].tolist() == [False, False, True] and table["overall"].notna().all()
+    top = curves.lambda_curve(table).axes[0]
+    overall = top.containers[:2]
+    assert [len(part.lines[0].get_xdata()) for part in overall] == [2, 1]
+    assert overall[0].lines[0].get_linestyle() == "-" and overall[1].lines[0].get_linestyle() == "None"
+    assert overall[1].lines[0].get_xdata()[0] > 2
+    assert len(top.get_legend().get_texts()) == len(curves.shown_metrics(table))
+
+
+def test_a_raw_zero_has_a_place_of_its_own(runs):
+    chosen = {"suti-none-k4": runs["suti-none-k4"], "suti-0-k4": run("suti-0-k4", 0.6, 2)}
+    zero = {"lambda": "0", "threshold": 0.0, "samples": 100, "kept": 95}
+    table = curves.lambda_table(chosen, [reports()[0], zero], 50, 0)
+    names = [tick.get_text() for tick in curves.lambda_curve(table).axes[1].get_xticklabels()]
+    assert names == ["none", "0"]
+    figure = histogram.score_histogram(
+        histogram.score_table(np.linspace(-0.1, 0.3, 100), "delta_clip"), [zero], "q0.4", "delta_clip"
+    )
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0: |G| = 95 (95 %)"]
+
+
 def test_demonstration_curve(runs):
     table = curves.demonstration_table({name: runs[name] for name in ("suti-q0.4-k0", SUTI)}, 50, 0)
     assert table["demonstrations"].tolist() == [0, 4]
@@ -219,6 +245,9 @@ def gallery(runs) -> samples.Gallery:
     )
 
 
+LIMITS = {"subject": 0.72, "text": 0.72, "realism": 0.0}
+
+
 def test_sheets(gallery, tmp_path):
     sheets = {
         "skills": samples.skills(gallery, SUTI, 2),
@@ -226,7 +255,7 @@ def test_sheets(gallery, tmp_path):
         "compositional": samples.compositional(gallery, SUTI),
         "lambda": samples.sweep(gallery, ["suti-none-k4", SUTI], "lambda"),
         "demonstrations": samples.sweep(gallery, ["suti-q0.4-k0", SUTI], "demonstrations"),
-        "failures": samples.failures(gallery, SUTI, 2),
+        "failures": verdicts.failures(gallery, SUTI, LIMITS, 2),
     }
     for name, sheet in sheets.items():
         table = grids.table(sheet)
@@ -247,13 +276,85 @@ def test_a_run_without_compositional_prompts_says_so(gallery):
     assert "no compositional prompts" in sheet.note and grids.draw(sheet).size[0] > 100
 
 
-def test_expert_sheet(gallery):
-    scores = pd.DataFrame(
-        {"sample_id": ["x", "y", "z"], "subject_id": "s0", "prompt_id": ["0", "1", "2"], "prompt": "a dog"}
-        | {"score": [0.3, 0.1, -0.2]}
-    )
-    pictures = dict.fromkeys(["x", "y", "z"], np.zeros((8, 8, 3), np.uint8))
-    sheet = samples.experts(scores, 0.2, pictures, gallery.demonstrations, gallery.shown)
+def test_failures_are_counted_by_kind(gallery):
+    sheet = verdicts.failures(gallery, SUTI, LIMITS, 3)
+    own = gallery.metrics[gallery.metrics["run"] == SUTI]
+    labels = [label.replace("\n", " ") for label in sheet.row_labels]
+    for name, words in (("subject", "subject lost"), ("text", "text ignored")):
+        assert f"{words} {(own[name] < LIMITS[name]).mean() * 100:.0f} % of 20" in labels
+    assert len(sheet.rows) == 2 and "No picture: not realistic, copies a demonstration." in sheet.note
+    drawn = grids.table(sheet)
+    shown = drawn[(drawn["run"] == SUTI) & (drawn["row"] == 0)]
+    assert shown["subject_id"].is_unique
+    values = own.set_index("sample_id")["subject"][shown["sample_id"]]
+    assert values.is_monotonic_increasing and values.iloc[0] == own["subject"].min()
+    gallery.metrics.loc[gallery.metrics["sample_id"] == "s3-1", "nearest_pixels"] = 0.99
+    gallery.metrics.loc[gallery.metrics["run"] == "real", "nearest_pixels"] = 0.9
+    copies = verdicts.failures(gallery, SUTI, LIMITS, 3)
+    assert copies.row_labels[-1].replace("\n", " ") == "copies a demonstration 5 % of 20"
+    last = grids.table(copies)
+    assert last[(last["row"] == 2) & (last["run"] == SUTI)]["sample_id"].tolist() == ["s3-1"]
+
+
+def test_failures_without_a_judge_are_the_lowest_similarities(gallery):
+    gallery.metrics[["subject", "text", "realism", "overall"]] = np.nan
+    sheet = verdicts.failures(gallery, SUTI, {}, 2)
+    assert [label for label in sheet.row_labels if "lowest" in label] == [
+        "lowest\ndino",
+        "lowest\nclip_i",
+        "lowest\nclip_t",
+    ]
+
+
+def test_what_dream_suti_mends(gallery):
+    own, other = (gallery.metrics["run"] == name for name in (SUTI, "dream-suti"))
+    gallery.metrics["overall"] = 1.0
+    gallery.metrics.loc[
+        own & gallery.metrics["sample_id"].isin(["s1-0", "s1-1", "s2-1", "s4-0", "s4-3"]), "overall"
+    ] = 0.0
+    gallery.metrics.loc[other & gallery.metrics["sample_id"].isin(["s2-1", "s3-0"]), "overall"] = 0.0
+    sheet = verdicts.mended(gallery, [SUTI, "dream-suti"])
+    drawn = grids.table(sheet)
+    # s2 fails in both, and Dream-SuTI drew no prompt 03 of s4.
+    assert drawn[drawn["run"] == SUTI]["sample_id"].tolist() == ["s1-0", "s4-0"]
+    assert drawn[drawn["run"] == "dream-suti"]["sample_id"].tolist() == ["s1-0", "s4-0"]
+    assert sheet.note == "3 of 10 prompts; at 1 it is the other way round."
+    gallery.metrics["overall"] = 1.0
+    assert grids.draw(verdicts.mended(gallery, [SUTI, "dream-suti"])).size[0] > 100
+
+
+def scored() -> pd.DataFrame:
+    rows = [("x", "s0", "art_style", 0.3), ("y", "s0", "art_style", 0.1), ("z", "s0", "accessorization", -0.2),
+            ("v", "s1", "accessorization", 0.4), ("w", "s2", "art_style", 0.5),
+            ("u", "s3", "art_style", 0.5)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["sample_id", "subject_id", "skill", "score"])
+    return frame.assign(prompt_id=frame["sample_id"], prompt="a dog")
+
+
+def test_expert_sheet_pairs_kept_and_rejected_of_one_kind_of_prompt(gallery):
+    pictures = dict.fromkeys("uvwxyz", np.zeros((8, 8, 3), np.uint8))
+    sheet = verdicts.experts(scored(), 0.2, pictures, gallery.demonstrations, gallery.shown)
     found = grids.table(sheet)
-    assert found[found["run"] == "expert"]["sample_id"].tolist() == ["x", "z", "y"]
-    assert "delta +0.300" in found["label"].tolist()[1]
+    drawn = found[found["run"] == "expert"]
+    # Art style: one pair of s0, then two kept ones that have no partner; accessorisation: a pair of two subjects.
+    assert [label.split("\n") for label in sheet.row_labels] == [
+        ["Art style", "kept 75 %"],
+        ["Accessorisation", "kept 50 %"],
+    ]
+    assert drawn[drawn["row"] == 0]["sample_id"].tolist() == ["x", "y", "u", "w"]
+    assert drawn[drawn["row"] == 1]["sample_id"].tolist() == ["v", "z"]
+    assert drawn["column"].tolist() == [1, 2, 4, 7, 1, 2]
+    labels = drawn["label"].tolist()
+    assert labels[0] == "a dog\ndelta +0.300" and labels[-1] == "a dog\ndelta -0.200\n(another subject)"
+    assert (found.loc[found["run"] == "demonstration", "sample_id"].str.startswith("s")).all()
+
+
+def test_expert_sheet_says_what_passes(gallery):
+    pictures = dict.fromkeys("uvwxyz", np.zeros((8, 8, 3), np.uint8))
+    judged = scored().assign(subject=[0.9, 0.1, 0.9, 0.9, 0.9, np.nan], text=[1, 1, 0.5, 1, 0.5, np.nan])
+    limits = {"subject": 0.7, "text": 0.99}
+    sheet = verdicts.experts(judged, 0.2, pictures, gallery.demonstrations, gallery.shown, limits=limits)
+    assert sheet.row_labels[0].split("\n")[2:] == ["50 % of kept pass", "0 % of rejected pass"]
+    found = grids.table(sheet).set_index("sample_id")["label"]
+    assert found["x"].endswith("passes") and found["y"].endswith("fails: subject") and found["z"].count("fails: text")
+    assert found["u"].endswith("delta +0.500")

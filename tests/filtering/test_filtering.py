@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suti.filtering import delta_clip, filtered_set, resolve_lambda
+from suti.filtering import delta_clip, filtered_set, kept_by_skill, resolve_lambda
 from suti.io import tables
 from suti.io.atomic import read_json
 
@@ -69,13 +69,50 @@ def test_an_empty_g_names_lambda_the_largest_delta_and_the_remedy():
         filtered_set(scores([0.1, math.nan]), "none")
 
 
-def test_script(tmp_path, monkeypatch):
+def test_raw_zero_keeps_what_is_better_than_every_demonstration():
+    kept, threshold = filtered_set(scores([0.0, 1e-6, -0.1, 0.3]), "0")
+    assert threshold == 0 and kept["sample_id"].tolist() == ["y1", "y3"]
+
+
+def prompts(skills: list[str]) -> pd.DataFrame:
+    rows = [("s", f"p{i}", "a cat", skill, "grammar", False) for i, skill in enumerate(skills)]
+    return pd.DataFrame(rows, columns=["subject_id", "prompt_id", "prompt", "skill", "backend", "fallback"])
+
+
+def test_what_a_cut_keeps_by_skill():
+    frame = scores([0.1, 0.3, 0.2, 0.4]).assign(prompt_id=["p0", "p1", "p0", "p1"])
+    skills = {"p0": "art_style", "p1": "accessorization"}
+    assert kept_by_skill(frame, 0.15, skills) == {
+        "samples": 4, "kept": 3, "share": 0.75,
+        "skills": {
+            "accessorization": {"samples": 2, "kept": 2, "share": 1.0},
+            "art_style": {"samples": 2, "kept": 1, "share": 0.5},
+        },
+    }  # fmt: skip
+    assert kept_by_skill(frame.head(0), 0, skills) == {"samples": 0, "kept": 0, "share": None, "skills": {}}
+    with pytest.raises(ValueError, match=r"prompt 'p1' \(2 in all\)"):
+        kept_by_skill(frame, 0, {"p0": "art_style"})
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_script(tmp_path, monkeypatch, known):
     from scripts import filter_samples
 
-    tables.write(tmp_path / "scores.parquet", "scores", scores([0.1, 0.3, 0.2]))
+    frame = scores([0.1, 0.3, 0.2]).assign(prompt_id=["p0", "p1", "p1"])
+    tables.write(tmp_path / "scores.parquet", "scores", frame)
+    tables.write(tmp_path / "truth.parquet", "scores", frame.assign(score=0.2).head(2))
+    tables.write(tmp_path / "prompts.parquet", "prompts", prompts(["art_style", "accessorization"]))
     out = [str(tmp_path / name) for name in ("g.parquet", "g.json")]
     argv = ["filter_samples.py", "--lambda-name", "0.15", "--scores", str(tmp_path / "scores.parquet")]
-    monkeypatch.setattr("sys.argv", [*argv, "--filtered", out[0], "--report", out[1]])
+    argv += ["--prompts", str(tmp_path / "prompts.parquet"), "--filtered", out[0], "--report", out[1]]
+    argv += ["--truth-scores", str(tmp_path / "truth.parquet")] if known else []
+    monkeypatch.setattr("sys.argv", argv)
     filter_samples.main()
     assert tables.read(out[0], "filtered")["sample_id"].tolist() == ["y1", "y2"]
-    assert read_json(out[1]) == {"lambda": "0.15", "threshold": 0.15, "samples": 3, "kept": 2, "subjects": 2}
+    report = read_json(out[1])
+    truth, skills = report.pop("truth", None), report.pop("skills")
+    assert report == {"lambda": "0.15", "threshold": 0.15, "samples": 3, "kept": 2, "subjects": 2}
+    assert skills["accessorization"] == {"samples": 2, "kept": 2, "share": 1.0} and skills["art_style"]["kept"] == 0
+    # Without a world nothing is said of true pictures.
+    assert (truth is None) == (not known)
+    assert not known or (truth["samples"], truth["share"], truth["skills"]["art_style"]["kept"]) == (2, 1.0, 1)

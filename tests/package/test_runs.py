@@ -7,11 +7,24 @@ import re
 import pytest
 
 from suti.baselines.systems import SYSTEMS
-from suti.runs import LAMBDA, PATTERN, Run, numbers_of_demonstrations, parse_suti
+from suti.config.values import parse_lambda
+from suti.runs import CONTROLS, LAMBDA, PATTERN, TRAINED_ON, Run, numbers_of_demonstrations, parse_suti
 
 
 @pytest.mark.parametrize(
-    "name", ["suti-q0.4-k4", "suti-none-k0", "suti-0.02-k10", "suti-.5-k1", "real", "base", *SYSTEMS]
+    "name",
+    [
+        "suti-q0.4-k4",
+        "suti-none-k0",
+        "suti-0-k4",
+        "suti-0.02-k10",
+        "suti-.5-k1",
+        "suti-copies-filtered-k4",
+        "real",
+        "base",
+        "experts",
+        *SYSTEMS,
+    ],
 )
 def test_a_name_is_read_and_written_back(name: str):
     run = Run.parse(name)
@@ -25,6 +38,17 @@ def test_parts_of_a_run_of_suti():
     assert str(run.at(demonstrations=0)) == "suti-q0.4-k0" and str(run.at(lam="none")) == "suti-none-k4"
     assert Run.parse("dream-suti") == Run("dream-suti") and not Run.parse("dream-suti").is_suti
     assert parse_suti("suti-none-k3") == ("none", 3)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_stands_where_a_lambda_stands(control: str):
+    run = Run.suti(control, 4)
+    assert str(run) == f"suti-{control}-k4" and Run.parse(str(run)) == run and run.is_control and run.is_suti
+    assert parse_suti(str(run)) == (control, 4) and re.fullmatch(TRAINED_ON, control)
+    # It is no lambda, so no claim about lambdas counts it.
+    assert not re.fullmatch(LAMBDA, control) and not Run.suti("none", 4).is_control
+    with pytest.raises(ValueError, match="expected none, a number"):
+        parse_lambda(control)
 
 
 @pytest.mark.parametrize("name", ["", "suti", "../base", "Base", "a b", "base\n", "-x"])

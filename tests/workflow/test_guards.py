@@ -40,4 +40,4 @@ def test_results_without_records_are_refused_until_touched(workflow) -> None:
     workflow.snakemake("--touch", "--forceall")
     assert workflow.planned() == {}
     workflow.configure({"apprentice": {"learning_rate": 0.5}})
-    assert workflow.planned()["train_apprentice"] == 2
+    assert workflow.planned()["train_apprentice"] == 3

@@ -97,7 +97,7 @@ def test_apprentice_code_reruns_nothing_upstream(workflow) -> None:
     script = workflow.path / "scripts" / "train_apprentice.py"
     script.write_text(script.read_text() + "\nUNUSED = 1\n")
     planned = workflow.planned()
-    assert planned["train_apprentice"] == 2
+    assert planned["train_apprentice"] == 3
     assert not UPSTREAM & set(planned) and not {"filter_samples", "generate_base"} & set(planned)
 
 

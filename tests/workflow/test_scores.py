@@ -19,7 +19,7 @@ def test_another_encoder_embeds_and_scores_anew_and_trains_no_expert(workflow) -
     workflow.configure({"filtering": {"encoder": "open_clip:local-dir:clip"}})
     planned = workflow.planned()
     assert planned["embed_samples"] == 2 and planned["score_samples"] == 1
-    assert planned["filter_samples"] == planned["train_apprentice"] == 2
+    assert (planned["score_truth"], planned["filter_samples"], planned["train_apprentice"]) == (1, 2, 3)
     assert not EXPERTS & set(planned)
     cached = {path: path.stat().st_mtime_ns for path in (workflow.path / "results/experts").rglob("*")}
     scores = (workflow.path / "results/scores/delta_clip.parquet").read_bytes()
@@ -45,14 +45,14 @@ def test_a_second_score_is_scored_and_nothing_else(workflow) -> None:
 def test_another_score_for_lambda_changes_g_and_what_follows(workflow) -> None:
     workflow.configure({"filtering": {"scores": ["delta_clip", "image_similarity"], "score": "image_similarity"}})
     planned = workflow.planned()
-    assert (planned["score_samples"], planned["filter_samples"], planned["train_apprentice"]) == (1, 2, 2)
+    assert (planned["score_samples"], planned["filter_samples"], planned["train_apprentice"]) == (1, 2, 3)
     assert not {*EXPERTS, "embed_samples"} & set(planned)
 
 
 def test_an_edited_filter_trains_no_expert_and_embeds_nothing(workflow) -> None:
-    workflow.edit("suti/filtering.py", "scores[values > threshold]", "scores[values >= threshold]")
+    workflow.edit("suti/filtering.py", ".to_numpy() > threshold", ".to_numpy() >= threshold")
     planned = workflow.planned()
-    assert (planned["score_samples"], planned["filter_samples"], planned["train_apprentice"]) == (1, 2, 2)
+    assert (planned["score_samples"], planned["filter_samples"], planned["train_apprentice"]) == (1, 2, 3)
     assert not {*EXPERTS, "embed_samples"} & set(planned)
 
 
@@ -70,6 +70,7 @@ def test_other_resamples_judge_and_embed_nothing(workflow) -> None:
     assert planned["summarise_metrics"] == runs > 3
     assert set(planned) == {
         "summarise_metrics", "make_table", "plot_lambda_curve", "plot_demonstration_curve", "report_claims",
+        "plot_filter_gain",
     }  # fmt: skip
 
 
