@@ -87,7 +87,7 @@ rule filtered:
 
 rule apprentice:
     input:
-        expand(f"{R}/apprentice/{{lam}}/model_index.json", lam=LAMBDAS),
+        expand(f"{R}/apprentice/{{model}}/model_index.json", model=APPRENTICES),
 
 
 rule evaluation:

@@ -270,6 +270,8 @@ class Apprentice(Section):
     gradient_accumulation: Positive = Field(1, description="parts, one after the other, into which a process splits its subjects of a step; saves memory, same result up to rounding")
     gradient_checkpointing: bool = Field(False, description="compute activations again in the backward pass: less memory, more time, same gradients")
     loader_workers: Natural = Field(1, description="threads of a process that read and decode the next steps' pictures ahead (0: none)")
+    trainings: Positive = Field(2, description="trainings of an apprentice, alike but for their random draws; the intervals then tell how far figures differ from training to training")
+    trained_again: list[Lambda] | None = Field(default_factory=lambda: ["none", "q0.4"], description="members of filtering.grid whose apprentices are trained `trainings` times, the others once; null: all of them")
 
     @model_validator(mode="after")
     def _parts(self, info: ValidationInfo) -> Apprentice:
@@ -396,6 +398,9 @@ class Config(Section):
             return self
         if self.pages.format != "world" and not self.pages.path:
             raise ValueError(f"pages.path: empty, but pages.format is {self.pages.format!r}; name the files or folders to read")
+        unknown = [lam for lam in self.apprentice.trained_again or [] if lam not in self.filtering.grid]
+        if self.apprentice.trainings > 1 and unknown:
+            raise ValueError(f"apprentice.trained_again: {unknown} are not in filtering.grid {self.filtering.grid}; add them there, or set null for all of the grid")
         if self.evaluation.benchmark != "world" and not self.evaluation.path:
             raise ValueError(f"evaluation.path: empty, but evaluation.benchmark is {self.evaluation.benchmark!r}; name the folder")
         if self.evaluation.benchmark in CSV_BENCHMARKS and not self.evaluation.prompts:
