@@ -36,7 +36,7 @@ def judge_run(
     probe: Probe,
     appearances: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> pd.DataFrame:
-    """Subject, text, realism, overall, and subject and text together, of every picture of a run, in the order of its generations.
+    """Every score of every picture of a run, in the order of its generations.
 
     One subject at a time, so that a subject's numbers do not depend on which others are there, to the last bit, and
     so that mappings which read pictures when asked keep no more than one subject in memory.
