@@ -247,6 +247,8 @@ def difference(
 
 
 def _paired_trainings(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    if len(trainings(first)) == len(trainings(second)) == 1:
+        return first, second
     names = [
         [Run.parse(str(name)) for name in frame.get("run", pd.Series(dtype=str)).unique()] for frame in (first, second)
     ]

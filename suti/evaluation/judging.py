@@ -12,7 +12,6 @@ from tqdm import tqdm
 from suti.benchmark.contents import appearance_key
 from suti.evaluation.metrics import KEYS, SCORES, SUBJECT_TEXT, overall, subject_text
 
-
 RULES = {"overall": overall, SUBJECT_TEXT: subject_text}
 
 
