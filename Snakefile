@@ -96,7 +96,7 @@ rule controls:
 
 rule apprentice:
     input:
-        expand(f"{R}/apprentice/{{lam}}/model_index.json", lam=[*LAMBDAS, *CONTROLS]),
+        expand(f"{R}/apprentice/{{model}}/model_index.json", model=APPRENTICES),
 
 
 rule evaluation:

@@ -7,6 +7,9 @@ TRAINING_SET = {
     "subjects": expand(f"{R}/subjects/subjects-{{part}}.parquet", part=PARTS),
 }
 
+# How often an apprentice is trained changes none of its trainings.
+TRAININGS = ["apprentice.trainings", "apprentice.trained_again"]
+
 
 use rule gpu_program as train_apprentice with:
     input:
@@ -16,8 +19,8 @@ use rule gpu_program as train_apprentice with:
         samples=lambda wildcards: trained_samples(wildcards.lam),
         pictures=lambda wildcards: trained_pictures(wildcards.lam),
     output:
-        pipeline_files(f"{R}/apprentice/{{lam}}"),
-        f"{R}/apprentice/{{lam}}/loss.csv",
+        pipeline_files(f"{R}/apprentice/{{lam}}{{training}}"),
+        f"{R}/apprentice/{{lam}}{{training}}/loss.csv",
     priority: 10
     threads: CONFIG.compute.threads * CONFIG.apprentice.processes
     resources:
@@ -26,19 +29,22 @@ use rule gpu_program as train_apprentice with:
     params:
         **call(
             "train_apprentice",
-            settings("seed", "compute", "models.base", "apprentice"),
+            settings("seed", "compute", "models.base", "apprentice", exclude=TRAININGS),
             training_set="samples",
-            out_dir=f"{R}/apprentice/{{lam}}",
-            checkpoints=f"{R}/apprentice/.checkpoints/{{lam}}",
+            training=lambda wildcards: (
+                runs.training_number(wildcards.training) if wildcards.training else None
+            ),
+            out_dir=f"{R}/apprentice/{{lam}}{{training}}",
+            checkpoints=f"{R}/apprentice/.checkpoints/{{lam}}{{training}}",
         ),
     message:
-        "Apprentice trained on G at lambda {wildcards.lam}"
+        "Apprentice trained on G at lambda {wildcards.lam}{wildcards.training}"
 
 
 use rule gpu_program as generate_suti with:
     input:
         model_files(CONFIG.models.base),
-        pipeline_files(f"{R}/apprentice/{{lam}}"),
+        pipeline_files(f"{R}/apprentice/{{lam}}{{training}}"),
         **BENCHMARK,
     output:
         **drawn(runs.TEMPLATE),
@@ -47,11 +53,11 @@ use rule gpu_program as generate_suti with:
             "generate",
             settings("seed", "compute", "models.base", *SAMPLING),
             run=runs.TEMPLATE,
-            model=f"{R}/apprentice/{{lam}}",
+            model=f"{R}/apprentice/{{lam}}{{training}}",
             demonstrations_per_subject="{k}",
             templates=lambda wildcards: asked(runs.TEMPLATE.format(**wildcards))["templates"],
             compositional=lambda wildcards: asked(runs.TEMPLATE.format(**wildcards))["compositional"],
             cache=f"{R}/generations/cache",
         ),
     message:
-        "SuTI at lambda {wildcards.lam} with {wildcards.k} demonstrations draws the benchmark"
+        "SuTI at lambda {wildcards.lam}{wildcards.training} with {wildcards.k} demonstrations draws the benchmark"

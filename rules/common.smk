@@ -48,9 +48,27 @@ CONTROLS = CONFIG.filtering.controls  # each stands where a lambda stands, and d
 # Runs of the evaluation (`real` is no system: its pictures are the benchmark's own).
 DEMONSTRATIONS = CONFIG.evaluation.demonstrations
 SUTI = str(Run.suti(LAMBDA, DEMONSTRATIONS))
-LAMBDA_RUNS = [str(Run.suti(lam, DEMONSTRATIONS)) for lam in LAMBDAS]
+
+
+def trainings(lam: str) -> range:
+    """Numbers of the trainings of the apprentice of a lambda, from 1; of what is no member of the grid there is one."""
+    chosen = CONFIG.apprentice
+    again = LAMBDAS if chosen.trained_again is None else chosen.trained_again
+    return range(1, (chosen.trainings if lam in again else 1) + 1)
+
+
+def all_trainings(lam: str, k: int) -> list[str]:
+    """Runs of SuTI at a lambda with k demonstrations, one a training."""
+    return [str(Run.suti(lam, k, training)) for training in trainings(lam)]
+
+
+LAMBDA_RUNS = [run for lam in LAMBDAS for run in all_trainings(lam, DEMONSTRATIONS)]
+DEMONSTRATION_RUNS = [run for k in CONFIG.evaluation.demonstration_grid for run in all_trainings(LAMBDA, k)]
 CONTROL_RUNS = [str(Run.suti(control, DEMONSTRATIONS)) for control in CONTROLS]
-DEMONSTRATION_RUNS = [str(Run.suti(LAMBDA, k)) for k in CONFIG.evaluation.demonstration_grid]
+SUTI_RUNS = all_trainings(LAMBDA, DEMONSTRATIONS)
+APPRENTICES = [
+    f"{lam}{runs.training_suffix(training)}" for lam in [*LAMBDAS, *CONTROLS] for training in trainings(lam)
+]
 MAIN_RUNS = ["real", "base", SUTI]
 BASELINE_RUNS = CONFIG.baselines.systems
 RUNS = list(dict.fromkeys([*MAIN_RUNS, *BASELINE_RUNS, *LAMBDA_RUNS, *CONTROL_RUNS, *DEMONSTRATION_RUNS]))
@@ -79,6 +97,7 @@ wildcard_constraints:
     number=r"\d+",
     shard=r"\d+",
     lam=runs.TRAINED_ON,
+    training=runs.TRAINING,
     k=r"\d+",
     run=runs.PATTERN,
     system="|".join(SYSTEMS),

@@ -2,15 +2,15 @@
 
 # What each table compares. SuTI with no demonstration is there if the demonstration curve starts at 0.
 TABLE_RUNS = {
-    "table1": ["real", "base", *BASELINE_RUNS, SUTI],
-    "table2": ["real", "base", *BASELINE_RUNS, SUTI],
-    "table3": [*(run for run in BASELINE_RUNS if run in ("dreambooth", "dream-suti")), SUTI],
-    "differences": ["real", "base", *BASELINE_RUNS, SUTI],
+    "table1": ["real", "base", *BASELINE_RUNS, *SUTI_RUNS],
+    "table2": ["real", "base", *BASELINE_RUNS, *SUTI_RUNS],
+    "table3": [*(run for run in BASELINE_RUNS if run in ("dreambooth", "dream-suti")), *SUTI_RUNS],
+    "differences": ["real", "base", *BASELINE_RUNS, *SUTI_RUNS],
     "copies": ["real", "base", *BASELINE_RUNS, SUTI],
 }
 WITHOUT_DEMONSTRATIONS = str(Run.suti(LAMBDA, 0))
 if WITHOUT_DEMONSTRATIONS in RUNS and WITHOUT_DEMONSTRATIONS != SUTI:
-    TABLE_RUNS["differences"].append(WITHOUT_DEMONSTRATIONS)
+    TABLE_RUNS["differences"] += all_trainings(LAMBDA, 0)
 
 # What each sheet shows, in the order of its columns. Photos have no true picture of a prompt, nor compositional prompts.
 SHEET_RUNS = {
@@ -23,8 +23,9 @@ SHEET_RUNS = {
         *(run for run in BASELINE_RUNS if run == "dream-suti"),
     ],
     "compositional": [SUTI],
-    "lambda": LAMBDA_RUNS,
-    "demonstrations": DEMONSTRATION_RUNS,
+    # The first training of each: a sheet compares lambdas and not trainings.
+    "lambda": [run for run in LAMBDA_RUNS if Run.parse(run).training == 1],
+    "demonstrations": [run for run in DEMONSTRATION_RUNS if Run.parse(run).training == 1],
     "failures": [SUTI],
     "dream_suti": [SUTI, "dream-suti"],
 }
@@ -82,7 +83,7 @@ use rule program as make_table with:
         summary=f"{R}/metrics/{SUTI}.json",
         # Seconds stand in Table 2 only, so that equal seeds give equal tables elsewhere.
         timings=lambda wildcards: (
-            [f"{R}/generations/{run}.timing.json" for run in TABLE_RUNS["table2"] if run != "real"]
+            [f"{R}/generations/{run}.timing.json" for run in ["base", *BASELINE_RUNS, SUTI]]
             if wildcards.table == "table2"
             else []
         ),

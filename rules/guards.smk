@@ -36,9 +36,7 @@ def unrecorded_results() -> list[str]:
     That happens when `.snakemake` was deleted or not copied along. What a killed job left counts as recorded:
     Snakemake makes it anew.
     """
-    expected = [
-        f"{R}/apprentice/{lam}/unet/diffusion_pytorch_model.safetensors" for lam in [*LAMBDAS, *CONTROLS]
-    ]
+    expected = [f"{R}/apprentice/{name}/unet/diffusion_pytorch_model.safetensors" for name in APPRENTICES]
     expected += [f"{R}/experts/samples-{shard}.tar" for shard in SHARDS]
     expected += [f"{R}/scores/{name}.parquet" for name in CONFIG.filtering.scores]
     expected += [file for name in BASELINE_RUNS for file in pipeline_files(starting_model(name))[1:]]

@@ -9,7 +9,7 @@ CSV.
 from __future__ import annotations
 
 from suti.cli.arguments import parser
-from suti.evaluation.bootstrap import by_run
+from suti.evaluation.bootstrap import by_run, deciding_list, on_list
 from suti.figures import curves
 from suti.figures.style import save, save_csv
 from suti.io import tables
@@ -27,6 +27,7 @@ def main() -> None:
     bootstrap, seed = args.settings["evaluation.bootstrap"], args.settings.seed
 
     runs = by_run(tables.read(path, "image_metrics") for path in args.metrics)
+    runs = on_list(runs, deciding_list(runs.values()))
     if args.kind == "lambda":
         table = curves.lambda_table(runs, [read_json(path) for path in args.filtered], bootstrap, seed)
         figure = curves.lambda_curve(table)

@@ -11,7 +11,7 @@ Claims that need a run which is not among the metrics are undecided; the reason 
 from __future__ import annotations
 
 from suti.cli.arguments import parser
-from suti.evaluation.bootstrap import by_run
+from suti.evaluation.bootstrap import by_run, on_list
 from suti.evaluation.claims import Evidence, judge
 from suti.figures.claims import VERDICT, draw, to_frame, to_markdown
 from suti.figures.style import save, save_csv
@@ -32,7 +32,7 @@ def main() -> None:
     args = arguments.parse_args()
 
     evidence = Evidence(
-        runs=by_run(tables.read(path, "image_metrics") for path in args.metrics),
+        runs=on_list(by_run(tables.read(path, "image_metrics") for path in args.metrics), "templates"),
         filtered=[read_json(path) for path in args.filtered],
         timings={path.rsplit("/", 1)[-1].removesuffix(".timing.json"): read_json(path) for path in args.timings},
         suti_run=args.suti_run,

@@ -10,6 +10,8 @@
 (docs/baselines.md): a picture of a cluster is the target, and its demonstrations are others of the cluster
 (``clusters``), or the nearest pictures of other pages (``neighbours``, Re-Imagen).
 
+``--training 2`` trains the same apprentice again: every random draw is another one, the subjects held out are the same.
+
 A killed run goes on from its last checkpoint and ends with the same weights as an undisturbed one. While it trains,
 its metrics and sheets lie in CHECKPOINTS/training, at the end in OUT_DIR/training. With `processes` above 1 it starts
 itself again under torchrun; started by torchrun, on one machine or several, it takes the processes that are there.
@@ -37,6 +39,7 @@ from suti.io.picture_store import PictureStore
 from suti.io.provenance import provenance, settings_hash
 from suti.models.base import load_base
 from suti.models.pipeline import SuTIPipeline
+from suti.seeds import training_seed
 
 # Files that each training set takes, beside demonstrations, images and subjects, which all do.
 NEEDED = {"samples": ("filtered", "samples", "pictures"), "clusters": (), "neighbours": ("neighbours",)}
@@ -107,6 +110,7 @@ def main() -> None:
     arguments.add_argument("--neighbours", metavar="FILE", help="table 'neighbours'")
     for name in ("demonstrations", "images", "subjects"):
         arguments.add_argument(f"--{name}", required=True, nargs="+", metavar="FILE", help=f"{name} of all shards")
+    arguments.add_argument("--training", type=int, default=1, metavar="N", help="number of the training, from 1")
     arguments.add_argument("--checkpoints", required=True, type=Path, metavar="FOLDER", help="progress of this run")
     arguments.add_argument("--out-dir", required=True, type=Path, metavar="FOLDER", help="the SuTIPipeline folder")
     args = arguments.parse_args()
@@ -133,12 +137,15 @@ def main() -> None:
     count = sum(len(subject.targets) for subject in subjects)
     subjects, held_out = hold_out(subjects, what.validation_share, s.seed)
     base = load_base(s["models.base"]).to(device)
-    unet = new_apprentice(base, what, s.seed).to(device)
-    trainer = Trainer(unet, base, what, s.compute, s.seed, accelerator=accelerator)
+    seed = training_seed(s.seed, args.training)
+    unet = new_apprentice(base, what, seed).to(device)
+    trainer = Trainer(unet, base, what, s.compute, seed, accelerator=accelerator)
     # Progress belongs to exactly these data and settings: any other progress in the folder is not ours.
     lasting = what.model_dump(mode="json", exclude=set(APPRENTICE_COMPUTING))
     settings = {"seed": s.seed, "apprentice": lasting, "base": model_digest(s["models.base"]),
                 "precision": precision(s.compute, device)}  # fmt: skip
+    if args.training > 1:
+        settings["training"] = args.training
     run = settings_hash([settings, [dataclasses.astuple(subject) for subject in subjects]])
     if trainer.is_main:
         claim(args.checkpoints, run)

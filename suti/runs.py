@@ -2,7 +2,8 @@
 
 A run is the pictures of one system: ``real`` (the true pictures), ``base`` (text alone), a system of
 ``suti.baselines.systems`` by its name, or SuTI at a lambda with a number of demonstrations, ``suti-q0.4-k4``. Where a
-lambda stands, a control may stand (``suti-random-k4``). ``experts`` are the samples that the apprentice learned from.
+lambda stands, a control may stand (``suti-random-k4``). A second training of the same apprentice adds its number,
+``suti-q0.4-k4-t2``; the first has none. ``experts`` are the samples that the apprentice learned from.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ TRAINED_ON = "|".join([LAMBDA, *CONTROLS])
 """Pattern of what an apprentice was trained on, a lambda or a control, in names of files."""
 PATTERN = r"[a-z0-9][a-z0-9.-]*"
 """Pattern of any run's name."""
-TEMPLATE = SUTI + "-{lam}-k{k}"
+TRAINING = r"|-t(?:[2-9]|[1-9][0-9]+)"
+"""Pattern of what a training adds to the names of its model and its runs: nothing for the first."""
+TEMPLATE = SUTI + "-{lam}-k{k}{training}"
 """Name of a run of SuTI, to be filled in; Snakemake takes its fields for wildcards."""
-_SUTI = re.compile(rf"{SUTI}-({TRAINED_ON})-k(\d+)")
+_SUTI = re.compile(rf"{SUTI}-({TRAINED_ON})-k(\d+)({TRAINING})")
 _PLAIN = re.compile(PATTERN)
 
 
@@ -36,24 +39,30 @@ class Run:
         system: 'real', 'base', 'suti', or a name of ``suti.baselines.systems``.
         lam: of SuTI alone: lambda of the filter as the configuration writes it, 'none', '0.02' or 'q0.4', or a control.
         demonstrations: of SuTI alone: pictures of the subject at inference, k.
+        training: of SuTI alone: number of the apprentice's training, from 1. Trainings differ in their draws alone.
     """
 
     system: str
     lam: str | None = None
     demonstrations: int | None = None
+    training: int = 1
 
     def __post_init__(self) -> None:
         form = _SUTI if self.system == SUTI else _PLAIN
         if not form.fullmatch(str(self)) or (self.lam is None) != (self.demonstrations is None):
             raise ValueError(f"run {str(self)!r}: expected a system's name, or suti-LAMBDA-kN, e.g. suti-q0.4-k4")
+        if self.lam is None and self.training != 1:
+            raise ValueError(f"run {str(self)!r}: only SuTI has several trainings")
 
     def __str__(self) -> str:
-        return self.system if self.lam is None else TEMPLATE.format(lam=self.lam, k=self.demonstrations)
+        if self.lam is None:
+            return self.system + training_suffix(self.training)
+        return TEMPLATE.format(lam=self.lam, k=self.demonstrations, training=training_suffix(self.training))
 
     @classmethod
-    def suti(cls, lam: str, demonstrations: int) -> Run:
+    def suti(cls, lam: str, demonstrations: int, training: int = 1) -> Run:
         """SuTI at a lambda with a number of demonstrations."""
-        return cls(SUTI, lam, demonstrations)
+        return cls(SUTI, lam, demonstrations, training)
 
     @classmethod
     def parse(cls, name: str) -> Run:
@@ -63,7 +72,7 @@ class Run:
             ValueError: no name of a run.
         """
         match = _SUTI.fullmatch(name)
-        return cls.suti(match[1], int(match[2])) if match else cls(name)
+        return cls.suti(match[1], int(match[2]), training_number(match[3])) if match else cls(name)
 
     @property
     def is_control(self) -> bool:
@@ -75,6 +84,16 @@ class Run:
         """Whether SuTI drew it, at whatever lambda."""
         return self.system == SUTI
 
+    @property
+    def model(self) -> str:
+        """What was trained: of SuTI its lambda, whatever the training and the demonstrations; else the system."""
+        return self.system if self.lam is None else self.lam
+
+    @property
+    def first(self) -> Run:
+        """The same run of the first training."""
+        return replace(self, training=1)
+
     def at(self, lam: str | None = None, demonstrations: int | None = None) -> Run:
         """This run of SuTI at another lambda, or with another number of demonstrations."""
         return replace(
@@ -82,6 +101,22 @@ class Run:
             lam=self.lam if lam is None else lam,
             demonstrations=self.demonstrations if demonstrations is None else demonstrations,
         )
+
+
+def training_suffix(training: int) -> str:
+    """What a training adds to names: '' for the first, '-t2' for the second.
+
+    Raises:
+        ValueError: below 1.
+    """
+    if training < 1:
+        raise ValueError(f"training {training}: expected 1 or more")
+    return "" if training == 1 else f"-t{training}"
+
+
+def training_number(suffix: str) -> int:
+    """Number of the training of such a suffix, from 1."""
+    return int(suffix.removeprefix("-t")) if suffix else 1
 
 
 def parse_suti(name: str) -> tuple[str, int]:
@@ -99,4 +134,4 @@ def parse_suti(name: str) -> tuple[str, int]:
 def numbers_of_demonstrations(lam: str, names: Iterable[str]) -> list[int]:
     """The numbers of demonstrations, rising, with which SuTI at a lambda is among runs of these names."""
     runs = map(Run.parse, names)
-    return sorted(run.demonstrations for run in runs if run.lam == lam and run.demonstrations is not None)
+    return sorted({run.demonstrations for run in runs if run.lam == lam and run.demonstrations is not None})

@@ -38,6 +38,14 @@ def torch_generator(*keys: Key) -> torch.Generator:
     return torch.Generator("cpu").manual_seed(stable_hash(*keys, bits=56))
 
 
+def training_seed(seed: int, training: int) -> int:
+    """Seed of a further training of the same model, in ``[0, 2**31)``: every draw of it is another one.
+
+    The first training's is ``seed`` itself.
+    """
+    return seed if training == 1 else stable_hash(seed, "training", training, bits=64) % 2**31
+
+
 def shard_of(subject_id: str, shards: int) -> int:
     """Shard in ``[0, shards)`` of a subject: a stable hash, so adding a subject moves no other."""
     if shards < 1:

@@ -279,6 +279,8 @@ class Apprentice(Section):
     gradient_accumulation: Positive = Field(1, description="parts, one after the other, into which a process splits its subjects of a step; saves memory, same result up to rounding")
     gradient_checkpointing: bool = Field(False, description="compute activations again in the backward pass: less memory, more time, same gradients")
     loader_workers: Natural = Field(1, description="threads of a process that read and decode the next steps' pictures ahead (0: none)")
+    trainings: Positive = Field(2, description="trainings of an apprentice, alike but for their random draws; the intervals then tell how far figures differ from training to training")
+    trained_again: list[Lambda] | None = Field(default_factory=lambda: ["none", "q0.4"], description="members of filtering.grid whose apprentices are trained `trainings` times, the others once; what is not in the grid counts for nothing; null: all of them")
 
     @model_validator(mode="after")
     def _parts(self, info: ValidationInfo) -> Apprentice:

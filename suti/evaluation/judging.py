@@ -10,7 +10,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from suti.benchmark.contents import appearance_key
-from suti.evaluation.metrics import KEYS, SCORES, overall
+from suti.evaluation.metrics import KEYS, SCORES, SUBJECT_TEXT, overall, subject_text
+
+RULES = {"overall": overall, SUBJECT_TEXT: subject_text}
 
 
 class Probe(Protocol):
@@ -33,7 +35,7 @@ def judge_run(
     probe: Probe,
     appearances: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> pd.DataFrame:
-    """Subject, text, realism and overall of every picture of a run, in the order of its generations.
+    """Every score of every picture of a run, in the order of its generations.
 
     One subject at a time, so that a subject's numbers do not depend on which others are there, to the last bit, and
     so that mappings which read pictures when asked keep no more than one subject in memory.
@@ -49,7 +51,7 @@ def judge_run(
         ValueError: a picture or prompt that the probe cannot judge.
     """
     result = generations[KEYS].reset_index(drop=True)
-    columns = {name: np.full(len(result), np.nan) for name in (*SCORES, "overall")}
+    columns = {name: np.full(len(result), np.nan) for name in (*SCORES, "overall", SUBJECT_TEXT)}
     groups = result.groupby("subject_id", sort=False).indices
     for subject_id, rows in tqdm(groups.items(), desc="judging subjects", mininterval=5):
         pictures = [images[key] for key in result["sample_id"].iloc[rows]]
@@ -64,6 +66,7 @@ def judge_run(
                 f"{error}; the probe knows the world only, set evaluation.probe to null for photos"
             ) from error
         judged = dict(zip(SCORES, answers, strict=True))
-        for name, values in (judged | {"overall": overall(judged, probe.thresholds)}).items():
+        passed = {name: rule(judged, probe.thresholds) for name, rule in RULES.items()}
+        for name, values in (judged | passed).items():
             columns[name][rows] = values
     return result.assign(**columns)

@@ -12,7 +12,8 @@ SCORES = ("subject", "text", "realism")
 SIMILARITIES = ("dino", "clip_i", "clip_t")
 NEARNESS = ("nearest_dino", "nearest_pixels", "diversity")  # copy check and diversity: suti/evaluation/copies.py
 MORE = ("dinov2",)  # measured where an encoder is named; in no table of the paper
-METRICS = (*SIMILARITIES, *SCORES, "overall", *NEARNESS, *MORE)
+SUBJECT_TEXT = "subject_text"  # both of the two, whatever the realism
+METRICS = (*SIMILARITIES, *SCORES, "overall", SUBJECT_TEXT, *NEARNESS, *MORE)
 KEYS = ["run", "sample_id", "subject_id", "prompt_id", "image_index"]
 REFERENCE_RULE = (
     "mean cosine to all real pictures of the subject; a real picture is never compared with itself, so real pictures "
@@ -54,10 +55,19 @@ def overall(scores: dict[str, np.ndarray], thresholds: dict[str, float]) -> np.n
     Raises:
         KeyError: a threshold is missing.
     """
-    missing = [name for name in SCORES if name not in thresholds]
+    return _all_pass(scores, thresholds, SCORES)
+
+
+def subject_text(scores: dict[str, np.ndarray], thresholds: dict[str, float]) -> np.ndarray:
+    """Per picture, 1 if subject and text both pass, else 0; nan if one is nan. As ``overall``, without the realism."""
+    return _all_pass(scores, thresholds, ("subject", "text"))
+
+
+def _all_pass(scores: dict[str, np.ndarray], thresholds: dict[str, float], names: tuple[str, ...]) -> np.ndarray:
+    missing = [name for name in names if name not in thresholds]
     if missing:
         raise KeyError(f"probe thresholds lack {missing}; the probe's folder must hold one for each of {list(SCORES)}")
-    values = np.stack([np.asarray(scores[name], dtype=np.float64) for name in SCORES])
-    limits = np.array([thresholds[name] for name in SCORES])[:, None]
+    values = np.stack([np.asarray(scores[name], dtype=np.float64) for name in names])
+    limits = np.array([thresholds[name] for name in names])[:, None]
     passed = (values >= limits).all(axis=0).astype(np.float64)
     return np.where(np.isnan(values).any(axis=0), np.nan, passed)

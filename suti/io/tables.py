@@ -183,6 +183,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
             "1 if subject, text and realism all pass their thresholds (the paper's AND), else 0",
             True,
         ),
+        ("subject_text", "float64", "1 if subject and text both pass their thresholds, else 0", True),
         (
             "nearest_dino",
             "float64",

@@ -59,7 +59,7 @@ def test_the_estimate_is_the_mean_of_subject_means():
     found = summarise(image_metrics({"a": [1.0, 0.0, 0.5, 0.5], "b": [0.1]}), 200, 0)
     assert found["subject"]["mean"] == pytest.approx(0.3)
     assert (found["subject"]["n_subjects"], found["subject"]["n_images"]) == (2, 5)
-    assert found["dino"] == {"mean": None, "low": None, "high": None, "n_subjects": 0, "n_images": 0}
+    assert found["dino"] == {"mean": None, "low": None, "high": None, "n_subjects": 0, "n_images": 0, "n_trainings": 0}
 
 
 def test_the_summary_does_not_depend_on_row_order():
@@ -144,3 +144,16 @@ def test_thresholds_are_read_of_the_probes_folder(tmp_path):
     (tmp_path / "config.json").write_text('{"thresholds": {"subject": 0.5}}')
     with pytest.raises(ValueError, match=r"config\.json: thresholds are .* subject, text, realism"):
         probe_thresholds(tmp_path)
+
+
+def test_trainings_widen_the_interval_by_hand():
+    frames = [
+        image_metrics({"a": [0.0], "b": [0.0]}, "suti-q0.4-k4"),
+        image_metrics({"a": [1.0], "b": [1.0]}, "suti-q0.4-k4-t2"),
+    ]
+    found = summarise(pd.concat(frames), 400, 0, ["subject"])["subject"]
+    # Deviations of .5 from the mean, times sqrt(2); both draws may be of one training.
+    np.testing.assert_allclose([found["mean"], found["low"], found["high"]], [0.5, 0.5 - 0.5**0.5, 0.5 + 0.5**0.5])
+    assert found["n_trainings"] == 2
+    one = summarise(frames[0], 400, 0, ["subject"])["subject"]
+    assert (one["mean"], one["low"], one["high"], one["n_trainings"]) == (0, 0, 0, 1)
