@@ -20,6 +20,7 @@ from suti.experts.batched.parameters import StackedParameters
 from suti.experts.batched.weights import PRODUCTS, Product, frozen_product
 from suti.experts.fine_tuning import trained_layers
 
+WORTH = 8  # side of a map from which, on a CPU, a call for each expert costs less than what it saves
 A, B = ".lora_A.weight", ".lora_B.weight"  # as peft names them
 
 
@@ -171,34 +172,39 @@ class _Convolution(torch.autograd.Function):
         gather: torch.Tensor, geometry: tuple[Any, Any, Any], groups: int,
     ) -> torch.Tensor:  # fmt: skip
         out = F.conv2d(x, weight, bias, *geometry, groups).contiguous(memory_format=torch.channels_last)
-        taps = torch.bmm(_rows(x, len(a)), _taps(a).transpose(1, 2))
-        trivial = _is_trivial(a, geometry)
-        if trivial:
-            reduced = taps
+        if _is_trivial(a, geometry):
+            reduced = torch.bmm(_rows(x, len(a)), _taps(a).transpose(1, 2))
+        elif x.device.type == "cpu" and out[0, 0].numel() >= WORTH * WORTH:
+            kernels = [own.contiguous(memory_format=torch.channels_last) for own in a]
+            parts = [F.conv2d(*own, None, *geometry) for own in zip(x.chunk(len(a)), kernels, strict=True)]
+            reduced = _rows(torch.cat(parts), len(a))
         else:
+            taps = torch.bmm(_rows(x, len(a)), _taps(a).transpose(1, 2))
             image = taps.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
             reduced = _rows(F.conv2d(image, gather, None, *geometry), len(a))
         _rows(out, len(a)).baddbmm_(reduced, b.transpose(1, 2))
-        ctx.save_for_backward(x, weight, a, b, gather, reduced)
-        ctx.geometry, ctx.groups, ctx.trivial = geometry, groups, trivial
+        ctx.save_for_backward(x, weight, a, b, reduced)
+        ctx.geometry, ctx.groups = geometry, groups
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, weight, a, b, gather, reduced = ctx.saved_tensors
+        x, weight, a, b, reduced = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         rows = _rows(grad, len(a))
         grad_b = torch.bmm(rows.transpose(1, 2), reduced)
         grad_taps = torch.bmm(rows, b)
-        if not ctx.trivial:
-            image = grad_taps.view(len(grad), *grad.shape[2:], -1).permute(0, 3, 1, 2)
-            grad_taps = _rows(_input_gradient(image, gather, x, gather.shape[1], ctx.geometry, 1), len(a))
+        if not _is_trivial(a, ctx.geometry):
+            grad_taps = _scattered(grad_taps.view(len(grad), *grad.shape[2:], -1), x, a, ctx.geometry)
+            a = a.flip(3, 4)  # ``_scattered`` gives the taps of a kernel from its last to its first
         grad_a = torch.bmm(grad_taps.transpose(1, 2), _rows(x, len(a)))
         grad_a = grad_a.view(len(a), *a.shape[3:], a.shape[1], a.shape[2]).permute(0, 3, 4, 1, 2)
+        if not _is_trivial(a, ctx.geometry):
+            grad_a = grad_a.flip(3, 4)
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = _input_gradient(grad, weight, x, x.shape[1], ctx.geometry, ctx.groups)
+            grad_x = _input_gradient(grad, weight, x, ctx.geometry, ctx.groups)
             _rows(grad_x, len(a)).baddbmm_(grad_taps, _taps(a))
         return grad_x, None, None, grad_a, grad_b, None, None, None
 
@@ -215,23 +221,42 @@ def _taps(a: torch.Tensor) -> torch.Tensor:
     return a.permute(0, 3, 4, 1, 2).reshape(len(a), -1, a.shape[2])
 
 
+def _scattered(grad: torch.Tensor, x: torch.Tensor, a: torch.Tensor, geometry: tuple[Any, Any, Any]) -> torch.Tensor:
+    """What each tap of a kernel gave to which pixel of ``x``: gradients moved to the input's places, not summed.
+
+    Args:
+        grad: ``(K b, H', W', r)``, of the reduced outputs.
+
+    Returns:
+        ``(K, b H W, kh kw r)``, a kernel's last tap first: then a pixel's taps lie side by side in ``grad``.
+    """
+    spread, starts, strides = grad, [], []
+    for dim, (size, kernel, stride, padding, dilation) in enumerate(zip(x.shape[2:], a.shape[3:], *geometry), 1):
+        reach = dilation * (kernel - 1)
+        first = reach - padding  # where output 0 comes to lie
+        wide = spread.new_zeros((*spread.shape[:dim], size + reach, *spread.shape[dim + 1 :]))
+        wide[(slice(None),) * dim + (slice(first, first + stride * (spread.shape[dim] - 1) + 1, stride),)] = spread
+        spread = wide
+        starts.append(size)
+        strides.append(dilation)
+    rows, down, right, _ = spread.stride()
+    windows = spread.as_strided(
+        (len(x), *starts, *a.shape[3:], a.shape[1]),
+        (rows, down, right, strides[0] * down, strides[1] * right, 1),
+    )  # fmt: skip
+    return windows.reshape(len(a), -1, a[0, :, 0].numel())
+
+
 def _is_trivial(a: torch.Tensor, geometry: tuple[Any, Any, Any]) -> bool:
     stride, padding, _ = geometry
     return a.shape[3:] == (1, 1) and tuple(stride) == (1, 1) and tuple(padding) == (0, 0)
 
 
 def _input_gradient(
-    grad: torch.Tensor,
-    weight: torch.Tensor,
-    x: torch.Tensor,
-    channels: int,
-    geometry: tuple[Any, Any, Any],
-    groups: int,
+    grad: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, geometry: tuple[Any, Any, Any], groups: int
 ) -> torch.Tensor:
     """Gradient of a convolution's input, channels last; the frozen weight gets none."""
-    shape = (len(x), channels, *x.shape[2:])
-    like = torch.empty_like(x) if channels == x.shape[1] else x.new_empty(shape).to(memory_format=torch.channels_last)
     grad_x = torch.ops.aten.convolution_backward(
-        grad, like, weight, None, *geometry, False, [0, 0], groups, [True, False, False]
+        grad, torch.empty_like(x), weight, None, *geometry, False, [0, 0], groups, [True, False, False]
     )[0]
     return grad_x.contiguous(memory_format=torch.channels_last)
