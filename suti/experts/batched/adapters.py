@@ -20,7 +20,6 @@ from suti.experts.batched.parameters import StackedParameters
 from suti.experts.batched.weights import PRODUCTS, Product, frozen_product
 from suti.experts.fine_tuning import trained_layers
 
-WORTH = 8  # side of a map from which, on a CPU, a call for each expert costs less than what it saves
 A, B = ".lora_A.weight", ".lora_B.weight"  # as peft names them
 
 
@@ -41,7 +40,7 @@ def stacked_adapters(
         Factors ``NAME.lora_A.weight`` ``(K, r, in[, kh, kw])`` and ``NAME.lora_B.weight`` ``(K, out, r[, 1, 1])``.
 
     Raises:
-        ValueError: a convolution with padding other than a number of zeros.
+        ValueError: a convolution with padding other than a number of zeros, or wider than its kernel reaches.
     """
     adapted = trained_layers(unet, frozen)
     shapes = {}
@@ -82,6 +81,9 @@ def _shapes(layer: Product, rank: int, name: str) -> tuple[torch.Size, torch.Siz
         return torch.Size((rank, layer.in_features)), torch.Size((layer.out_features, rank))
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
         raise ValueError(f"{name}: padding {layer.padding!r} ({layer.padding_mode}), expected a number of zeros")
+    reach = [step * (taps - 1) for step, taps in zip(layer.dilation, layer.kernel_size, strict=True)]
+    if any(edge > far for edge, far in zip(layer.padding, reach, strict=True)):
+        raise ValueError(f"{name}: padding {layer.padding}, expected at most the kernel's reach, {reach}")
     if rank % layer.groups:
         raise ValueError(f"lora_rank: {rank}, expected a multiple of the {layer.groups} groups of {name}")
     return (
@@ -161,9 +163,10 @@ class _Linear(torch.autograd.Function):
 class _Convolution(torch.autograd.Function):
     """A frozen convolution plus each expert's own: A with the layer's kernel and stride, then B, 1 x 1.
 
-    A is applied tap by tap: one matrix product gives ``kh kw r`` numbers a pixel, and a convolution with a 0/1 kernel,
-    shared by all experts, adds each tap from its neighbour. Unfolding the input instead would move ``kh kw C`` numbers
-    a pixel, and C is several times r; a convolution of K groups would need the rows in another order.
+    On a CPU A is a convolution of K groups, for which the rows are laid side by side. On a GPU it is applied tap by
+    tap: one matrix product gives ``kh kw r`` numbers a pixel, and a convolution with a 0/1 kernel, shared by all
+    experts, adds each tap from its neighbour. Unfolding the input instead would move ``kh kw C`` numbers a pixel, and
+    C is several times r. Backward there is nothing to add: each tap's gradient is a number of its neighbour, moved.
     """
 
     @staticmethod
@@ -174,10 +177,8 @@ class _Convolution(torch.autograd.Function):
         out = F.conv2d(x, weight, bias, *geometry, groups).contiguous(memory_format=torch.channels_last)
         if _is_trivial(a, geometry):
             reduced = torch.bmm(_rows(x, len(a)), _taps(a).transpose(1, 2))
-        elif x.device.type == "cpu" and out[0, 0].numel() >= WORTH * WORTH:
-            kernels = [own.contiguous(memory_format=torch.channels_last) for own in a]
-            parts = [F.conv2d(*own, None, *geometry) for own in zip(x.chunk(len(a)), kernels, strict=True)]
-            reduced = _rows(torch.cat(parts), len(a))
+        elif x.device.type == "cpu":
+            reduced = _side_by_side(x, a, geometry)
         else:
             taps = torch.bmm(_rows(x, len(a)), _taps(a).transpose(1, 2))
             image = taps.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
@@ -221,6 +222,15 @@ def _taps(a: torch.Tensor) -> torch.Tensor:
     return a.permute(0, 3, 4, 1, 2).reshape(len(a), -1, a.shape[2])
 
 
+def _side_by_side(x: torch.Tensor, a: torch.Tensor, geometry: tuple[Any, Any, Any]) -> torch.Tensor:
+    """A's outputs ``(K, b H' W', r)`` of rows ``(K b, C, H, W)``, by one convolution of K groups."""
+    experts, rank = a.shape[:2]
+    beside = _rows(x, experts).view(experts, -1, *x.shape[2:], x.shape[1]).permute(1, 2, 3, 0, 4)
+    kernels = a.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    reduced = F.conv2d(beside.flatten(3).permute(0, 3, 1, 2), kernels, None, *geometry, experts)
+    return _rows(reduced, 1).view(-1, experts, rank).transpose(0, 1)
+
+
 def _scattered(grad: torch.Tensor, x: torch.Tensor, a: torch.Tensor, geometry: tuple[Any, Any, Any]) -> torch.Tensor:
     """What each tap of a kernel gave to which pixel of ``x``: gradients moved to the input's places, not summed.
 
@@ -230,19 +240,16 @@ def _scattered(grad: torch.Tensor, x: torch.Tensor, a: torch.Tensor, geometry: t
     Returns:
         ``(K, b H W, kh kw r)``, a kernel's last tap first: then a pixel's taps lie side by side in ``grad``.
     """
-    spread, starts, strides = grad, [], []
-    for dim, (size, kernel, stride, padding, dilation) in enumerate(zip(x.shape[2:], a.shape[3:], *geometry), 1):
-        reach = dilation * (kernel - 1)
-        first = reach - padding  # where output 0 comes to lie
-        wide = spread.new_zeros((*spread.shape[:dim], size + reach, *spread.shape[dim + 1 :]))
-        wide[(slice(None),) * dim + (slice(first, first + stride * (spread.shape[dim] - 1) + 1, stride),)] = spread
-        spread = wide
-        starts.append(size)
-        strides.append(dilation)
-    rows, down, right, _ = spread.stride()
-    windows = spread.as_strided(
-        (len(x), *starts, *a.shape[3:], a.shape[1]),
-        (rows, down, right, strides[0] * down, strides[1] * right, 1),
+    (height, width), kernel, (stride, padding, dilation) = x.shape[2:], a.shape[3:], geometry
+    reach = [step * (taps - 1) for step, taps in zip(dilation, kernel, strict=True)]
+    first = [far - edge for far, edge in zip(reach, padding, strict=True)]  # where output 0 comes to lie
+    wide = grad.new_zeros((len(x), height + reach[0], width + reach[1], grad.shape[-1]))
+    last = [at + step * (size - 1) + 1 for at, step, size in zip(first, stride, grad.shape[1:3], strict=True)]
+    wide[:, first[0] : last[0] : stride[0], first[1] : last[1] : stride[1]] = grad
+    rows, down, right, _ = wide.stride()
+    windows = wide.as_strided(
+        (len(x), height, width, *kernel, grad.shape[-1]),
+        (rows, down, right, dilation[0] * down, dilation[1] * right, 1),
     )  # fmt: skip
     return windows.reshape(len(a), -1, a[0, :, 0].numel())
 
