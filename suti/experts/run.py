@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from suti.config.schema import Compute, Experts
 from suti.diffusion.settings import Sampling
 from suti.experts.batched.keeping import save_expert
+from suti.experts.batched.merging import merged_adapters
 from suti.experts.batched.sampling import draw_experts
 from suti.experts.batched.training import stacked_unet, train_experts
 from suti.experts.fine_tuning import FineTuning, TrainingSet
@@ -105,7 +107,9 @@ def run_experts(
             [(prompt, torch_generator(seed, "sample", task.subject_id, pid, i)) for pid, prompt, i in asked]
             for task, asked in zip(tasks, drawn, strict=True)
         ]
-        images = draw_experts(base, wanted, Sampling.of(settings), compute, micro_batch or settings.batch_size)
+        # Compiled, the layers would be compiled anew for each group of experts.
+        with nullcontext() if compute.compile else merged_adapters(base.network, parameters):
+            images = draw_experts(base, wanted, Sampling.of(settings), compute, micro_batch or settings.batch_size)
         for number, task in enumerate(tasks):
             if kept is not None and math.isfinite(losses[number]):
                 save_expert(kept, task.subject_id, addresses[number], base, tuning, parameters.of_expert(number))

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+
+from suti.models.small_attention import attend
 
 Initialization = Literal["self_attention", "zero", "random"]
 KeysValues = tuple[torch.Tensor, torch.Tensor]
@@ -93,7 +94,7 @@ class DemonstrationAttention(nn.Module):
         subjects, rows = keys.shape[0], hidden.shape[0] // keys.shape[0]
         queries = self.to_q(self.norm_query(hidden))
         queries = queries.reshape(subjects, rows * hidden.shape[1], self.heads, -1).transpose(1, 2)
-        read = F.scaled_dot_product_attention(queries, keys.to(queries.dtype), values.to(queries.dtype))
+        read = attend(queries, keys.to(queries.dtype), values.to(queries.dtype), hidden.shape[1])
         out = self.to_out(read.transpose(1, 2).reshape(hidden.shape[0], hidden.shape[1], -1))
         return out if present is None else out * present.to(out.dtype)[:, None, None]
 

@@ -30,3 +30,16 @@ def test_large_maps_keep_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> No
     attention = Attention(8, heads=1, dim_head=8)
     attention.set_processor(processor)
     assert attention(torch.randn(1, small_attention.TOKENS + 1, 8)).shape == (1, small_attention.TOKENS + 1, 8)
+
+
+def test_attention_over_other_tokens_is_that_of_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, n, 3, 8).transpose(1, 2).requires_grad_() for n in (20, 12, 12))
+    found = []
+    for most in (small_attention.TOKENS, 4):  # plain products, fused
+        monkeypatch.setattr(small_attention, "TOKENS", most)
+        out = small_attention.attend(q, k, v, 5)
+        found.append((out, *torch.autograd.grad(out.square().sum(), [q, k, v])))
+    assert found[0][0].shape == (2, 3, 20, 8)
+    for plain, fused in zip(*found, strict=True):
+        torch.testing.assert_close(plain, fused, rtol=1e-4, atol=1e-5)

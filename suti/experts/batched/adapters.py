@@ -40,7 +40,7 @@ def stacked_adapters(
         Factors ``NAME.lora_A.weight`` ``(K, r, in[, kh, kw])`` and ``NAME.lora_B.weight`` ``(K, out, r[, 1, 1])``.
 
     Raises:
-        ValueError: a convolution with padding other than a number of zeros.
+        ValueError: a convolution with padding other than a number of zeros, or wider than its kernel reaches.
     """
     adapted = trained_layers(unet, frozen)
     shapes = {}
@@ -81,6 +81,9 @@ def _shapes(layer: Product, rank: int, name: str) -> tuple[torch.Size, torch.Siz
         return torch.Size((rank, layer.in_features)), torch.Size((layer.out_features, rank))
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
         raise ValueError(f"{name}: padding {layer.padding!r} ({layer.padding_mode}), expected a number of zeros")
+    reach = [step * (taps - 1) for step, taps in zip(layer.dilation, layer.kernel_size, strict=True)]
+    if any(edge > far for edge, far in zip(layer.padding, reach, strict=True)):
+        raise ValueError(f"{name}: padding {layer.padding}, expected at most the kernel's reach, {reach}")
     if rank % layer.groups:
         raise ValueError(f"lora_rank: {rank}, expected a multiple of the {layer.groups} groups of {name}")
     return (
@@ -160,9 +163,10 @@ class _Linear(torch.autograd.Function):
 class _Convolution(torch.autograd.Function):
     """A frozen convolution plus each expert's own: A with the layer's kernel and stride, then B, 1 x 1.
 
-    A is applied tap by tap: one matrix product gives ``kh kw r`` numbers a pixel, and a convolution with a 0/1 kernel,
-    shared by all experts, adds each tap from its neighbour. Unfolding the input instead would move ``kh kw C`` numbers
-    a pixel, and C is several times r; a convolution of K groups would need the rows in another order.
+    On a CPU A is a convolution of K groups, for which the rows are laid side by side. On a GPU it is applied tap by
+    tap: one matrix product gives ``kh kw r`` numbers a pixel, and a convolution with a 0/1 kernel, shared by all
+    experts, adds each tap from its neighbour. Unfolding the input instead would move ``kh kw C`` numbers a pixel, and
+    C is several times r. Backward there is nothing to add: each tap's gradient is a number of its neighbour, moved.
     """
 
     @staticmethod
@@ -171,34 +175,37 @@ class _Convolution(torch.autograd.Function):
         gather: torch.Tensor, geometry: tuple[Any, Any, Any], groups: int,
     ) -> torch.Tensor:  # fmt: skip
         out = F.conv2d(x, weight, bias, *geometry, groups).contiguous(memory_format=torch.channels_last)
-        taps = torch.bmm(_rows(x, len(a)), _taps(a).transpose(1, 2))
-        trivial = _is_trivial(a, geometry)
-        if trivial:
-            reduced = taps
+        if _is_trivial(a, geometry):
+            reduced = torch.bmm(_rows(x, len(a)), _taps(a).transpose(1, 2))
+        elif x.device.type == "cpu":
+            reduced = _side_by_side(x, a, geometry)
         else:
+            taps = torch.bmm(_rows(x, len(a)), _taps(a).transpose(1, 2))
             image = taps.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
             reduced = _rows(F.conv2d(image, gather, None, *geometry), len(a))
         _rows(out, len(a)).baddbmm_(reduced, b.transpose(1, 2))
-        ctx.save_for_backward(x, weight, a, b, gather, reduced)
-        ctx.geometry, ctx.groups, ctx.trivial = geometry, groups, trivial
+        ctx.save_for_backward(x, weight, a, b, reduced)
+        ctx.geometry, ctx.groups = geometry, groups
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, weight, a, b, gather, reduced = ctx.saved_tensors
+        x, weight, a, b, reduced = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         rows = _rows(grad, len(a))
         grad_b = torch.bmm(rows.transpose(1, 2), reduced)
         grad_taps = torch.bmm(rows, b)
-        if not ctx.trivial:
-            image = grad_taps.view(len(grad), *grad.shape[2:], -1).permute(0, 3, 1, 2)
-            grad_taps = _rows(_input_gradient(image, gather, x, gather.shape[1], ctx.geometry, 1), len(a))
+        if not _is_trivial(a, ctx.geometry):
+            grad_taps = _scattered(grad_taps.view(len(grad), *grad.shape[2:], -1), x, a, ctx.geometry)
+            a = a.flip(3, 4)  # ``_scattered`` gives the taps of a kernel from its last to its first
         grad_a = torch.bmm(grad_taps.transpose(1, 2), _rows(x, len(a)))
         grad_a = grad_a.view(len(a), *a.shape[3:], a.shape[1], a.shape[2]).permute(0, 3, 4, 1, 2)
+        if not _is_trivial(a, ctx.geometry):
+            grad_a = grad_a.flip(3, 4)
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = _input_gradient(grad, weight, x, x.shape[1], ctx.geometry, ctx.groups)
+            grad_x = _input_gradient(grad, weight, x, ctx.geometry, ctx.groups)
             _rows(grad_x, len(a)).baddbmm_(grad_taps, _taps(a))
         return grad_x, None, None, grad_a, grad_b, None, None, None
 
@@ -215,23 +222,48 @@ def _taps(a: torch.Tensor) -> torch.Tensor:
     return a.permute(0, 3, 4, 1, 2).reshape(len(a), -1, a.shape[2])
 
 
+def _side_by_side(x: torch.Tensor, a: torch.Tensor, geometry: tuple[Any, Any, Any]) -> torch.Tensor:
+    """A's outputs ``(K, b H' W', r)`` of rows ``(K b, C, H, W)``, by one convolution of K groups."""
+    experts, rank = a.shape[:2]
+    beside = _rows(x, experts).view(experts, -1, *x.shape[2:], x.shape[1]).permute(1, 2, 3, 0, 4)
+    kernels = a.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    reduced = F.conv2d(beside.flatten(3).permute(0, 3, 1, 2), kernels, None, *geometry, experts)
+    return _rows(reduced, 1).view(-1, experts, rank).transpose(0, 1)
+
+
+def _scattered(grad: torch.Tensor, x: torch.Tensor, a: torch.Tensor, geometry: tuple[Any, Any, Any]) -> torch.Tensor:
+    """What each tap of a kernel gave to which pixel of ``x``: gradients moved to the input's places, not summed.
+
+    Args:
+        grad: ``(K b, H', W', r)``, of the reduced outputs.
+
+    Returns:
+        ``(K, b H W, kh kw r)``, a kernel's last tap first: then a pixel's taps lie side by side in ``grad``.
+    """
+    (height, width), kernel, (stride, padding, dilation) = x.shape[2:], a.shape[3:], geometry
+    reach = [step * (taps - 1) for step, taps in zip(dilation, kernel, strict=True)]
+    first = [far - edge for far, edge in zip(reach, padding, strict=True)]  # where output 0 comes to lie
+    wide = grad.new_zeros((len(x), height + reach[0], width + reach[1], grad.shape[-1]))
+    last = [at + step * (size - 1) + 1 for at, step, size in zip(first, stride, grad.shape[1:3], strict=True)]
+    wide[:, first[0] : last[0] : stride[0], first[1] : last[1] : stride[1]] = grad
+    rows, down, right, _ = wide.stride()
+    windows = wide.as_strided(
+        (len(x), height, width, *kernel, grad.shape[-1]),
+        (rows, down, right, dilation[0] * down, dilation[1] * right, 1),
+    )  # fmt: skip
+    return windows.reshape(len(a), -1, a[0, :, 0].numel())
+
+
 def _is_trivial(a: torch.Tensor, geometry: tuple[Any, Any, Any]) -> bool:
     stride, padding, _ = geometry
     return a.shape[3:] == (1, 1) and tuple(stride) == (1, 1) and tuple(padding) == (0, 0)
 
 
 def _input_gradient(
-    grad: torch.Tensor,
-    weight: torch.Tensor,
-    x: torch.Tensor,
-    channels: int,
-    geometry: tuple[Any, Any, Any],
-    groups: int,
+    grad: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, geometry: tuple[Any, Any, Any], groups: int
 ) -> torch.Tensor:
     """Gradient of a convolution's input, channels last; the frozen weight gets none."""
-    shape = (len(x), channels, *x.shape[2:])
-    like = torch.empty_like(x) if channels == x.shape[1] else x.new_empty(shape).to(memory_format=torch.channels_last)
     grad_x = torch.ops.aten.convolution_backward(
-        grad, like, weight, None, *geometry, False, [0, 0], groups, [True, False, False]
+        grad, torch.empty_like(x), weight, None, *geometry, False, [0, 0], groups, [True, False, False]
     )[0]
     return grad_x.contiguous(memory_format=torch.channels_last)

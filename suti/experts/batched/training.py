@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
+from diffusers.models.resnet import ResnetBlock2D
 
 from suti.compute import autocast, deterministic_backward, precision
 from suti.config.schema import Compute
@@ -100,10 +101,18 @@ def train_experts(
     )
     history = []
     base.network.train()
+    _keep_layout(base.network)
     for number, drawn in enumerate(draws, start=1):
         history.append(repeated(*drawn, torch.tensor(share_at(number)).to(device, non_blocking=True)))
     base.network.eval()
     return _summary(torch.stack(history), parameters.finite())
+
+
+def _keep_layout(network: torch.nn.Module) -> None:
+    """Spare residual blocks two copies: in training they put a map into planes, for the sake of several processes."""
+    for module in network.modules():
+        if isinstance(module, ResnetBlock2D):
+            module.training = False  # of the block alone; its dropout has a flag of its own
 
 
 def _summary(history: torch.Tensor, sound: torch.Tensor) -> list[float]:

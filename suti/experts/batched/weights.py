@@ -55,7 +55,7 @@ def stacked_weights(
             if weight is None and isinstance(module, PRODUCTS):
                 vars(module)["forward"] = frozen_product(module, dtype)
             elif weight is not None:
-                vars(module)["forward"] = _forward(module, weight, bias, experts)
+                vars(module)["forward"] = own_product(module, weight, bias, experts)
         for name in strange:
             _swap(unet, name, _lone(parameters.leaves[name]))
         yield parameters
@@ -85,9 +85,10 @@ def frozen_product(layer: Product, dtype: torch.dtype) -> Callable[[torch.Tensor
     return lambda x: layer._conv_forward(x.to(dtype), weight, bias)
 
 
-def _forward(
+def own_product(
     layer: Product | Norm, weight: torch.Tensor, bias: torch.Tensor | None, experts: int
 ) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Forward of a layer whose rows, expert-major, each see their expert's weight ``(K, *shape)`` and bias."""
     if isinstance(layer, torch.nn.Linear):
 
         def linear(x: torch.Tensor) -> torch.Tensor:
