@@ -11,6 +11,8 @@ use rule program as report_claims with:
     input:
         metrics=expand(f"{R}/metrics/{{run}}.parquet", run=[run for run in RUNS if run not in CONTROL_RUNS]),
         filtered=expand(f"{R}/filtered/{{lam}}.json", lam=LAMBDAS),
+        experts=JUDGED,
+        prompts=expand(f"{R}/prompts/prompts-{{part}}.parquet", part=PARTS) if JUDGED else [],
         timings=[f"{R}/generations/{run}.timing.json" for run in [SUTI, *BASELINE_RUNS]],
     output:
         json=f"{R}/claims.json",

@@ -69,7 +69,7 @@ SUTI_RUNS = all_trainings(LAMBDA, DEMONSTRATIONS)
 APPRENTICES = [
     f"{lam}{runs.training_suffix(training)}" for lam in [*LAMBDAS, *CONTROLS] for training in trainings(lam)
 ]
-MAIN_RUNS = ["real", "base", SUTI]
+MAIN_RUNS = ["real", "base", *SUTI_RUNS]
 BASELINE_RUNS = CONFIG.baselines.systems
 RUNS = list(dict.fromkeys([*MAIN_RUNS, *BASELINE_RUNS, *LAMBDA_RUNS, *CONTROL_RUNS, *DEMONSTRATION_RUNS]))
 PHOTO_BENCHMARK = CONFIG.evaluation.benchmark != "world"

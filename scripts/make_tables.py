@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from suti.cli.arguments import parser
-from suti.evaluation.bootstrap import by_run, on_list
+from suti.evaluation.bootstrap import by_run, deciding_list, on_list
 from suti.figures import tables as paper
 from suti.figures.style import save, save_csv
 from suti.figures.table_layout import draw, to_latex
@@ -30,7 +30,11 @@ def main() -> None:
     bootstrap, seed = args.settings["evaluation.bootstrap"], args.settings.seed
 
     runs = by_run(tables.read(path, "image_metrics") for path in args.metrics)
-    runs = on_list(runs, "templates")
+    # As the paper: Table 1 on DreamBench's templates, Tables 2 and 3 on compositional prompts where there are any.
+    if args.table in ("table2", "table3"):
+        runs = on_list(runs, deciding_list(runs.values()))
+    else:
+        runs = on_list(runs, "both" if args.table == "differences" else "templates")
     protocol = read_json(args.summary)["protocol"] if args.summary else {}
     thresholds = protocol.get("thresholds") or {}
     if args.table == "table1":

@@ -10,13 +10,27 @@ Claims that need a run which is not among the metrics are undecided; the reason 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pandas as pd
+
 from suti.cli.arguments import parser
-from suti.evaluation.bootstrap import by_run, on_list
-from suti.evaluation.claims import Evidence, judge
+from suti.config.values import COMPOSITIONAL
+from suti.evaluation.bootstrap import by_run
+from suti.evaluation.claims import judge
+from suti.evaluation.evidence import Evidence
 from suti.figures.claims import VERDICT, draw, to_frame, to_markdown
 from suti.figures.style import save, save_csv
 from suti.io import tables
 from suti.io.atomic import read_json, write_json, write_text
+
+
+def compositional_samples(experts: str, prompts: Sequence[str]) -> pd.DataFrame:
+    """Metrics of the experts' samples for compositional prompts."""
+    metrics, asked = tables.read(experts, "image_metrics"), tables.read_all(prompts, "prompts")
+    chosen = asked[asked["skill"] == COMPOSITIONAL]
+    pairs = set(chosen[["subject_id", "prompt_id"]].itertuples(index=False, name=None))
+    return metrics[[pair in pairs for pair in metrics[["subject_id", "prompt_id"]].itertuples(index=False, name=None)]]
 
 
 def main() -> None:
@@ -25,6 +39,10 @@ def main() -> None:
     arguments.add_argument("--metrics", nargs="+", required=True, help="tables 'image_metrics', one a run")
     arguments.add_argument("--filtered", nargs="*", default=[], help="filtered/{lambda}.json of the grid")
     arguments.add_argument("--timings", nargs="*", default=[], help="NAME.timing.json of each run")
+    arguments.add_argument("--experts", metavar="FILE", help="table 'image_metrics' of the experts' samples")
+    arguments.add_argument(
+        "--prompts", nargs="*", default=[], help="tables 'prompts', which say what each sample shows"
+    )
     arguments.add_argument("--json", required=True)
     arguments.add_argument("--markdown", required=True)
     arguments.add_argument("--png", required=True)
@@ -32,12 +50,13 @@ def main() -> None:
     args = arguments.parse_args()
 
     evidence = Evidence(
-        runs=on_list(by_run(tables.read(path, "image_metrics") for path in args.metrics), "templates"),
+        runs=by_run(tables.read(path, "image_metrics") for path in args.metrics),
         filtered=[read_json(path) for path in args.filtered],
         timings={path.rsplit("/", 1)[-1].removesuffix(".timing.json"): read_json(path) for path in args.timings},
         suti_run=args.suti_run,
         bootstrap=args.settings["evaluation.bootstrap"],
         seed=args.settings.seed,
+        experts=compositional_samples(args.experts, args.prompts) if args.experts else None,
     )
     claims = judge(evidence)
     write_json(args.json, claims)

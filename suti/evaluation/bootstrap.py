@@ -30,16 +30,18 @@ PAIR = ["subject_id", "prompt_id", "image_index"]
 LEVEL = (2.5, 97.5)
 
 
-List = Literal["templates", "compositional"]
+List = Literal["templates", "compositional", "both"]
+_LISTS = {"templates": r"(?![ac]\d{1,4}$).*", "compositional": r"c\d{1,3}[1-3]", "both": r"(?!a\d{1,2}$).*"}
+"""Pattern of the prompt ids of each list."""
 
 
 def list_rows(image_metrics: pd.DataFrame, prompts: List) -> pd.DataFrame:
-    """The rows of one of a benchmark's two lists: its templates and photos, or its compositional prompts (c1, c2, ...).
+    """The rows of one of a benchmark's two lists, or of both: its templates and photos, or its compositional prompts
+    (c11, c12, ...: ``suti.benchmark.world.compositional_prompts``).
 
     Art styles (a1, a2, ...) are shown on sheets alone and belong to neither.
     """
-    pattern = r"c\d+" if prompts == "compositional" else r"(?![ac]\d+$).*"
-    return image_metrics[image_metrics["prompt_id"].str.fullmatch(pattern)]
+    return image_metrics[image_metrics["prompt_id"].str.fullmatch(_LISTS[prompts])]
 
 
 def template_rows(image_metrics: pd.DataFrame) -> pd.DataFrame:

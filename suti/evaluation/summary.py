@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from suti.evaluation.bootstrap import summarise, template_rows
+from suti.benchmark.prompts import requests_of
+from suti.evaluation.bootstrap import list_rows, summarise
 from suti.evaluation.copies import COPY_RULE
 from suti.evaluation.metrics import REFERENCE_RULE, SCORES
 from suti.io.atomic import read_json
@@ -37,13 +38,26 @@ def summary(
 ) -> dict[str, Any]:
     """JSON of one run: every metric with its interval, and the protocol by which it was measured.
 
-    Compositional prompts are harder than the templates and not part of the tables; they do not count here.
+    ``metrics`` are of the templates and photos, or of the compositional prompts where the run drew those alone:
+    ``prompts`` says of which. ``compositional`` has these prompts' figures, in all and by their number of requests.
     """
-    image_metrics = template_rows(image_metrics)
     runs = image_metrics["run"].unique().tolist()
+    composed = list_rows(image_metrics, "compositional")
+    templates = list_rows(image_metrics, "templates")
+    image_metrics = templates if len(templates) or not len(composed) else composed
+    levels = composed["prompt_id"].map(requests_of)
     return {
         "run": runs[0] if len(runs) == 1 else runs,
+        "prompts": "templates" if image_metrics is templates else "compositional",
         "metrics": summarise(image_metrics, bootstrap, seed),
+        "compositional": {
+            "all": summarise(composed, bootstrap, seed),
+            "by_requests": {
+                str(level): summarise(rows, bootstrap, seed) for level, rows in composed.groupby(levels, sort=True)
+            },
+        }
+        if len(composed)
+        else None,
         "protocol": {
             "encoders": dict(encoders),
             "references": REFERENCE_RULE,

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from suti.evaluation import published
 from suti.evaluation.bootstrap import common_pairs, summarise
-from suti.evaluation.metrics import METRICS, SCORES, SIMILARITIES
+from suti.evaluation.metrics import METRICS, SCORES, SIMILARITIES, SUBJECT_TEXT
 from suti.figures.style import COLOURS, GREY, LIGHT, MARKERS, METRIC_NAMES, figure, lambda_name
 from suti.runs import parse_suti
 
@@ -75,7 +75,7 @@ def _metrics(frame: pd.DataFrame, bootstrap: int, seed: int) -> dict:
 def shown_metrics(table: pd.DataFrame) -> list[str]:
     """What the curves show: the probe's scores where there are any, else the similarities that were
     measured."""
-    human = [m for m in ("overall", *SCORES) if table[m].notna().any()]
+    human = [m for m in ("overall", SUBJECT_TEXT, *SCORES) if table[m].notna().any()]
     return human or [m for m in SIMILARITIES if table[m].notna().any()]
 
 

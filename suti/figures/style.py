@@ -29,11 +29,12 @@ BLUE, ORANGE, GREEN, PINK, SKY, VERMILION = "#0072B2", "#E69F00", "#009E73", "#C
 INK, GREY, LIGHT = "#222222", "#767676", "#DDDDDD"
 
 COLOURS = {
-    "overall": BLUE, "subject": VERMILION, "text": GREEN, "realism": PINK,
+    "overall": BLUE, "subject_text": INK, "subject": VERMILION, "text": GREEN, "realism": PINK,
     "dino": BLUE, "clip_i": VERMILION, "clip_t": GREEN,
 }  # fmt: skip
 MARKERS = {
     "overall": "o",
+    "subject_text": "v",
     "subject": "s",
     "text": "^",
     "realism": "D",
@@ -42,7 +43,8 @@ MARKERS = {
     "clip_t": "^",
 }
 METRIC_NAMES = {
-    "overall": "Overall", "subject": "Subject", "text": "Text", "realism": "Realism",
+    "overall": "Overall", "subject_text": "Subject and text", "subject": "Subject", "text": "Text",
+    "realism": "Realism",
     "dino": "DINO", "clip_i": "CLIP-I", "clip_t": "CLIP-T",
 }  # fmt: skip
 CONTROL_NAMES = {"random": "random\nsubset", "copies": "copies\nplanted", "copies-filtered": "copies,\nfiltered"}
