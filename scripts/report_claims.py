@@ -40,9 +40,7 @@ def main() -> None:
     arguments.add_argument("--filtered", nargs="*", default=[], help="filtered/{lambda}.json of the grid")
     arguments.add_argument("--timings", nargs="*", default=[], help="NAME.timing.json of each run")
     arguments.add_argument("--experts", metavar="FILE", help="table 'image_metrics' of the experts' samples")
-    arguments.add_argument(
-        "--prompts", nargs="*", default=[], help="tables 'prompts', which say what each sample shows"
-    )
+    arguments.add_argument("--prompts", nargs="*", default=[], help="tables 'prompts', with the skill of each sample")
     arguments.add_argument("--json", required=True)
     arguments.add_argument("--markdown", required=True)
     arguments.add_argument("--png", required=True)

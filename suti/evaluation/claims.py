@@ -2,7 +2,8 @@
 
 ``CLAIMS`` is the list; ``judge`` applies it. Differences are paired: the same subjects, prompts and picture numbers,
 with 95 % bootstrap intervals over subjects and trainings (``suti.evaluation.bootstrap``). What was not run or not
-measured leaves a claim undecided (``holds`` is None) and says why. The true pictures' own scores stand beside as the ceiling.
+measured leaves a claim undecided (``holds`` is None) and says why. The true pictures' own scores stand beside as the
+ceiling.
 """
 
 from __future__ import annotations
