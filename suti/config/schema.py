@@ -209,7 +209,7 @@ class Filtering(Section):
     scores: list[ScoreName] = Field(default_factory=lambda: ["delta_clip"], description="scores that every sample gets, each a function of SCORES in suti/filtering.py: delta_clip (Eq. 6), image_similarity (mean cosine to the demonstrations)")
     score: ScoreName = Field("delta_clip", description="the score that lambda cuts; a member of scores (paper: delta_clip)")
     grid: list[Lambda] = Field(
-        default_factory=lambda: ["none", "0", "q0.4", "q0.72"],
+        default_factory=lambda: ["none", "q0.4"],
         description="lambdas of the ablation: none (all samples), a raw cosine such as 0 (better than every demonstration) or 0.02, or qX: the X quantile of this run's own scores (the paper keeps 28 %: q0.72)",
     )
     default: Lambda = Field("q0.4", description="the lambda of the main results; a member of grid")
@@ -256,7 +256,7 @@ APPRENTICE_COMPUTING = (
 class Apprentice(Section):
     """The apprentice: Eq. 5, trained on G."""
 
-    steps: Positive = Field(420, description="optimiser steps (paper: 150,000)")
+    steps: Positive = Field(260, description="optimiser steps (paper: 150,000)")
     subjects_per_batch: Positive = Field(8, description="subjects a step; their demonstrations are encoded once")
     targets_per_subject: Positive = Field(4, description="samples a subject and step that share the demonstrations")
     demonstrations: Positive = Field(3, description="demonstrations a subject in training")
@@ -336,17 +336,17 @@ class Evaluation(Section):
     benchmark: Literal["dreambench", "dreambench-v2", "world", "folders", "csv"] = Field("world", description="world: unseen rendered subjects; dreambench: a clone of google/dreambooth; folders: one folder of pictures a subject with class names from folder names; csv: such folders and the prompts of evaluation.prompts; dreambench-v2: the same, with DreamBench's photos")
     path: str = Field("", description="the clone or its `dataset` folder, or the folder of subject folders (unused for world)")
     prompts: str = Field("", description="CSV with columns subject, class, prompt, for the benchmarks csv and dreambench-v2 (`suti prompts` writes such files)")
-    subjects: Positive = Field(30, description="benchmark subjects used, in order")
+    subjects: Positive = Field(24, description="benchmark subjects used, in order")
     main_subjects: Positive | None = Field(None, description="of these, how many are asked all of prompts_per_subject, the first ones; the others are asked the curves' ablation_prompts_per_subject only, which makes the curves' intervals narrow at little cost; null: all")
-    baseline_subjects: Positive | None = Field(None, description="of these, how many baselines.systems draw, the first ones; null: all")
+    baseline_subjects: Positive | None = Field(12, description="of these, how many baselines.systems draw, the first ones; null: all")
     prompts_per_subject: Positive = Field(10, description="prompts a subject for base, SuTI and real images, spread evenly over the templates")
-    compositional_prompts_per_subject: Natural = Field(6, description="prompts a subject of the second list, which ask for one to three things as DreamBench-v2's do; the curves, Tables 2 and 3 are on these. The world has them; photos bring theirs by evaluation.prompts")
-    ablation_prompts_per_subject: Positive = Field(6, description="prompts a subject for the lambda and demonstration curves: of the compositional list, or of the templates where the benchmark has no such list")
+    compositional_prompts_per_subject: Natural = Field(4, description="prompts a subject of the second list, which ask for one to three things as DreamBench-v2's do; the curves, Tables 2 and 3 are on these. The world has them; photos bring theirs by evaluation.prompts")
+    ablation_prompts_per_subject: Positive = Field(4, description="prompts a subject for the lambda and demonstration curves: of the compositional list, or of the templates where the benchmark has no such list")
     baseline_prompts_per_subject: Positive | None = Field(None, description="prompts a subject of each list for baselines.systems; null: as many as for the curves")
     trained_prompts_per_subject: Positive = Field(2, description="most prompts a subject for systems that train for every prompt (Imagic)")
     images_per_prompt: Positive = Field(1, description="pictures a prompt (paper: 4)")
     demonstrations: Positive = Field(4, description="demonstrations at inference (paper: 4)")
-    demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 3, 4, 5], description="numbers of demonstrations of the curve (Fig. 6)")
+    demonstration_grid: list[Natural] = Field(default_factory=lambda: [0, 1, 2, 4], description="numbers of demonstrations of the curve (Fig. 6)")
     num_inference_steps: Positive = Field(16, description="DDPM steps")
     guidance_scale: float = Field(2.0, ge=0, description="guidance weight of text for base and DreamBooth, of text and demonstrations together for SuTI (paper: 15)")
     demonstration_guidance_scale: float | None = Field(4.0, ge=0, description="guidance weight of the demonstrations by themselves, at half as much time again; guidance_scale is then the text's alone. null: one weight for both")
