@@ -11,6 +11,7 @@ the shard beside them are passed by, and so are prompts without a true picture. 
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -39,7 +40,7 @@ def main() -> None:
     judged, count = [], 0
     for path, shard in zip(args.samples, args.pictures, strict=True):
         samples, pictures = tables.read(path, "samples"), LazyPictures(shard)
-        samples = samples[[key in pictures for key in samples["sample_id"]]]
+        samples = samples[np.array([key in pictures for key in samples["sample_id"]], bool)]
         count += len(samples)
         asked = asked_of(samples, named, pages).assign(run=args.run)
         references, appearances = real_pictures(asked, pages, s.seed)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from suti.cli.arguments import parser
@@ -30,7 +31,8 @@ def compositional_samples(experts: str, prompts: Sequence[str]) -> pd.DataFrame:
     metrics, asked = tables.read(experts, "image_metrics"), tables.read_all(prompts, "prompts")
     chosen = asked[asked["skill"] == COMPOSITIONAL]
     pairs = set(chosen[["subject_id", "prompt_id"]].itertuples(index=False, name=None))
-    return metrics[[pair in pairs for pair in metrics[["subject_id", "prompt_id"]].itertuples(index=False, name=None)]]
+    rows = metrics[["subject_id", "prompt_id"]].itertuples(index=False, name=None)
+    return metrics[np.array([pair in pairs for pair in rows], bool)]
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from suti.benchmark.world import REFERENCES, changed_references, demonstrations, target
+from suti.benchmark.world import REFERENCES, changed_references, target
+from suti.benchmark.world import references as references_of
 from suti.language.text import named_by_class
 from suti.mining.clusters import cluster_id
 from suti.world.language import parse
@@ -85,7 +86,7 @@ def real_pictures(
     references, appearances = {}, {}
     for subject_id, rows in asked.groupby("subject_id", sort=False):
         subject = pages[str(subject_id)]
-        references[str(subject_id)] = list(demonstrations(subject, REFERENCES, f"references-{seed}").images)
+        references[str(subject_id)] = list(references_of(subject, REFERENCES, seed))
         prompts = rows.drop_duplicates("prompt_id")[["prompt_id", "prompt"]].to_dict("records")
         appearances.update(changed_references(subject, prompts, seed))
     return references, appearances

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from suti.evaluation.bootstrap import (
@@ -132,5 +133,5 @@ def ceiling(real: pd.DataFrame | None, found: Finding) -> dict[str, float]:
     if real is None:
         return {}
     pairs = set(found.frame[PAIR[:2]].itertuples(index=False, name=None))
-    rows = real[[pair in pairs for pair in real[PAIR[:2]].itertuples(index=False, name=None)]]
+    rows = real[np.array([pair in pairs for pair in real[PAIR[:2]].itertuples(index=False, name=None)], bool)]
     return {name: mean(rows, name) for name in found.intervals if name in rows and rows[name].notna().any()}
