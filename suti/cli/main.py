@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import suti
-from suti.cli import app, config, evaluate, generate, oracle, prompts, ratings
+from suti.cli import app, compare, config, evaluate, generate, oracle, prompts, ratings
 
 EPILOG = """
 start here:
@@ -17,6 +17,7 @@ start here:
   suti app                                   the same on a page in the browser
   suti prompts --benchmark dreambench --path dreambooth/dataset --out prompts.csv
   suti evaluate --generated out --references dreambooth/dataset --prompts prompts.csv --out metrics.json
+  suti compare docs/results/tiny results     which numbers and claims of two runs agree
   suti ratings --help                        let people rate pictures, and count what they say
   suti config --show experts                 what a section of the configuration is set to
 
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--version", action="version", version=f"suti {suti.__version__}")
     commands = result.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (generate, app, prompts, evaluate, oracle, ratings, config):
+    for module in (generate, app, prompts, evaluate, oracle, compare, ratings, config):
         module.add_parser(commands)
     return result
 
