@@ -198,8 +198,9 @@ def _summary(
         for name, parts in cells.trained.items()
     }
     mean, low, high = interval(means.to_numpy(), bootstrap, seed, level, weights, deviations)
-    counted = {"n_subjects": len(means), "n_images": int(counts.sum()), "n_trainings": cells.n_trainings}
-    return {"mean": mean, "low": low, "high": high} | counted
+    counted: Summary = {"n_subjects": len(means), "n_images": int(counts.sum()), "n_trainings": cells.n_trainings}
+    found: Summary = {"mean": mean, "low": low, "high": high}
+    return found | counted
 
 
 def common_pairs(runs: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -242,9 +243,9 @@ def difference(
     """
     first, second = _paired_trainings(first, second)
     shared = common_pairs({"first": first, "second": second})
+    left, right = shared["first"], shared["second"]
     return {
-        metric: _summary(_minus(*shared.values(), metric), metric, bootstrap, seed, "subjects", level)
-        for metric in metrics
+        metric: _summary(_minus(left, right, metric), metric, bootstrap, seed, "subjects", level) for metric in metrics
     }
 
 
@@ -263,7 +264,8 @@ def _paired_trainings(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.Dat
 
 def _minus(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> Cells:
     """A metric of first minus second, of runs cut to what both have."""
-    sides, trained = [], {}
+    sides: list[pd.Series] = []
+    trained: dict[str, list[pd.Series]] = {}
     for frame, sign in ((first, 1), (second, -1)):
         cells = Cells.of(frame, metric)
         centre = cells.frame.set_index(PAIR)[metric].astype(float).sort_index()
@@ -273,6 +275,6 @@ def _minus(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> Cells:
             known = trained.get(name)
             trained[name] = [a + b for a, b in zip(known, series, strict=True)] if known else series
     delta = (sides[0] - sides[1]).dropna() if trained else sides[0] - sides[1]
-    parts = {name: [part.reindex(delta.index).to_numpy() for part in series] for name, series in trained.items()}
+    parts = {name: [part.reindex(delta.index).to_numpy() for part in found] for name, found in trained.items()}
     number = max(len(trainings(first)), len(trainings(second)))
     return Cells(delta.rename(metric).reset_index(), parts, number)

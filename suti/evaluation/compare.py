@@ -169,7 +169,8 @@ def changed_claims(a: Results, b: Results) -> list[ClaimChange]:
             continue
         change: Change = "decided in B only" if x is None else "decided in A only" if y is None else "flips"
         number = str(one.get("number") or other.get("number") or "")
-        changes.append(ClaimChange(number, name, x, y, change, one.get("rule") == other.get("rule")))
+        same_rule = not one or not other or one.get("rule") == other.get("rule")  # what is in one alone changed no rule
+        changes.append(ClaimChange(number, name, x, y, change, same_rule))
     return changes
 
 

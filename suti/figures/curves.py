@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,11 @@ def _draw_metrics(axes: Axes, x: np.ndarray, table: pd.DataFrame, joined: np.nda
         mean, low, high = (table[metric + end].to_numpy(dtype=float) for end in ("", "_low", "_high"))
         main = number == 0
         at, spans = x + step * (number - (len(metrics) - 1) / 2), np.abs(np.stack([mean - low, high - mean]))
-        for part, style in ((joined, {"label": METRIC_NAMES[metric]}), (~joined, {"ls": "none", "mfc": "white"})):
+        styles: tuple[tuple[np.ndarray, dict[str, Any]], ...] = (
+            (joined, {"label": METRIC_NAMES[metric]}),
+            (~joined, {"ls": "none", "mfc": "white"}),
+        )
+        for part, style in styles:
             if part.any():
                 axes.errorbar(
                     at[part], mean[part], spans[:, part], color=COLOURS[metric], marker=MARKERS[metric],

@@ -54,7 +54,7 @@ def test_show_a_section_and_a_list(project: Path, capsys: pytest.CaptureFixture[
         "precision": "auto",
         "compile": False,
     }
-    assert shown(capsys, "filtering.grid") == "[none, '0', q0.4, q0.72]\n"
+    assert shown(capsys, "filtering.grid") == "[none, q0.4]\n"
     assert shown(capsys, "seed") == "7\n", "config.yaml of the current folder is read"
 
 

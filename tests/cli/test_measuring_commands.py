@@ -164,12 +164,14 @@ def test_evaluate_writes_every_number_with_how_it_was_made(drawn: Path, capsys, 
         raise AssertionError(f"{spec} was loaded for numbers that the cache has")
 
     monkeypatch.setattr(embedding, "_load", refuse)
-    rule = ("--reference-rule", "other", "--aggregate", "images")
+    rule = ("--reference-rule", "other")
     assert suti(*EVALUATE, *encoders, *rule, "--out", "again.json") == 0
     again = json.loads((drawn / "again.json").read_text())
     assert again["provenance"]["embedded"] == 0 < found["provenance"]["embedded"]
     assert again["CLIP-T"]["mean"] == pytest.approx(found["CLIP-T"]["mean"], abs=1e-9)
     assert again["DINO"]["mean"] < found["DINO"]["mean"]  # the copied reference does not count
+    assert suti(*EVALUATE, *encoders, *rule, "--aggregate", "images", "--out", "images.json") == 0
+    assert json.loads((drawn / "images.json").read_text())["DINO"]["n_images"] == 12
 
 
 def test_several_protocols_with_encoders_on_disk(drawn: Path, capsys):

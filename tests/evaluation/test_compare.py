@@ -127,7 +127,7 @@ def test_a_summary_of_the_workflow_is_read(tmp_path: Path) -> None:
     rows = [
         {"run": "base", "sample_id": f"{s}{p}", "subject_id": s, "prompt_id": p, "image_index": 0}
         | dict.fromkeys(METRICS, level) | {"dinov2": np.nan}
-        for s, level in (("s0", 0.25), ("s1", 0.75)) for p in ("00", "c1-2-x", "c1")
+        for s, level in (("s0", 0.25), ("s1", 0.75)) for p in ("00", "c12", "c11")
     ]  # fmt: skip
     report = summary(pd.DataFrame(rows), {}, None, None, 20, 0)
     results = read_results(folder(tmp_path, {"base": report}))

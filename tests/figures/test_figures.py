@@ -27,6 +27,7 @@ def run(name: str, subject: float, prompts: int = 4, probe: bool = True) -> pd.D
                 | {"nearest_dino": subject + 0.01 * p, "nearest_pixels": subject, "diversity": np.nan}
                 | (scores if probe else dict.fromkeys(scores, np.nan))
                 | {"overall": float(min(scores.values()) > 0.5) if probe else np.nan}
+                | {"subject_text": float(min(scores["subject"], scores["text"]) > 0.5) if probe else np.nan}
             )
     return pd.DataFrame(rows)
 

@@ -27,7 +27,7 @@ ROWS = [
     ["suti.world"],
     ["suti.small_models"],
     ["suti.mining", "suti.language", "suti.benchmark"],
-    ["suti.filtering"],
+    ["suti.filtering", "suti.controls"],
     ["suti.experts", "suti.apprentice"],
     ["suti.generation"],
     ["suti.baselines"],

@@ -59,7 +59,8 @@ def test_kinds_of_pages(kind: str) -> None:
             assert len(good) >= 4 and truth.subject_id is None and truth.subject is None
         elif kind == "near_duplicates":
             assert len(distinct) == len(good) >= 3
-            assert all(np.abs(a - b).mean() < 25 for a, b in itertools.combinations(good, 2))
+            # shifted by a pixel at most: a striped place differs most
+            assert all(np.abs(a - b).mean() < 40 for a, b in itertools.combinations(good, 2))
         elif kind == "too_few":
             assert 1 <= len(images) <= 2
         elif kind == "broken":
