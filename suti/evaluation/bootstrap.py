@@ -275,6 +275,6 @@ def _minus(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> Cells:
             known = trained.get(name)
             trained[name] = [a + b for a, b in zip(known, series, strict=True)] if known else series
     delta = (sides[0] - sides[1]).dropna() if trained else sides[0] - sides[1]
-    parts = {name: [part.reindex(delta.index).to_numpy() for part in found] for name, found in trained.items()}
+    deviations = {name: [part.reindex(delta.index).to_numpy() for part in found] for name, found in trained.items()}
     number = max(len(trainings(first)), len(trainings(second)))
-    return Cells(delta.rename(metric).reset_index(), parts, number)
+    return Cells(delta.rename(metric).reset_index(), deviations, number)

@@ -46,8 +46,8 @@ def test_dvc_and_snakemake_agree(workflow, tmp_path: Path) -> None:
     # An experiment with another grid makes the new lambda alone.
     before = {p: p.read_bytes() for p in (workflow.path / "results" / "apprentice").rglob("*.safetensors")}
     output = workflow.call("dvc", "exp", "run", "--set-param", "config.yaml:filtering.grid=[none,q0.4,q0.6]")
-    assert "Running stage 'apprentice@q0.6'" in output and output.count("train_apprentice ") == 1
-    assert "Stage 'apprentice@none' didn't change, skipping" in output and "train_experts " not in output
+    assert "Running stage 'filtered@q0.6'" in output and output.count("train_apprentice ") == 1
+    assert "Stage 'filtered@none' didn't change, skipping" in output and "train_experts " not in output
     assert all(path.read_bytes() == data for path, data in before.items())
     assert workflow.planned() == {}
 
