@@ -114,7 +114,7 @@ def drawn(tmp_path: Path) -> Path:
     for subject in world.benchmark_subjects(0, 3):
         references = tmp_path / "refs" / subject.subject_id
         references.mkdir(parents=True)
-        real = world.references(subject, 4, 0)
+        real = world.references(subject, 4, 2)
         for number, image in enumerate(real):
             Image.fromarray(image).save(references / f"{number:02d}.png")
         for number, template in enumerate(world.templates(subject.class_name)[:2]):
