@@ -45,7 +45,8 @@ def main() -> None:
         asked = asked_of(samples, named, pages).assign(run=args.run)
         references, appearances = real_pictures(asked, pages, s.seed)
         judged.append(judge_run(asked, pictures, references, probe, appearances))
-    result = pd.concat(judged, ignore_index=True)
+    # by name, so that the table does not depend on which shard a subject is in
+    result = pd.concat(judged).sort_values("sample_id", ignore_index=True)
     empty = [name for name in tables.schema("image_metrics").names if name not in result]
     tables.write(args.metrics, "image_metrics", result.assign(**dict.fromkeys(empty, float("nan"))))
     print(f"{args.run}: {len(result)} of {count} pictures judged; the others' prompts have no true picture")
