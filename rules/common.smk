@@ -377,3 +377,18 @@ def drawn(run: str) -> dict[str, str]:
         "images_out": f"{R}/generations/{run}.tar",
         "timing": f"{R}/generations/{run}.timing.json",
     }
+
+
+def trained_samples(lam: str) -> list[str]:
+    """Tables of the samples that an apprentice is trained on, at a lambda or as a control."""
+    return [PLANTED["planted"]] if lam.startswith("copies") else SAMPLES
+
+
+def trained_pictures(lam: str) -> list[str]:
+    """Shards of their pictures."""
+    return [*PICTURES, PLANTED["pictures"]] if lam.startswith("copies") else PICTURES
+
+
+def judge(sheet: str) -> str | None:
+    """The probe, for a sheet that shows its limits."""
+    return CONFIG.evaluation.probe if sheet == "failures" else None

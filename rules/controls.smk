@@ -9,16 +9,6 @@ PLANTED = {
 JUDGED_COPIES = f"{R}/controls/metrics.parquet"
 
 
-def trained_samples(lam: str) -> list[str]:
-    """Tables of the samples that an apprentice is trained on, at a lambda or as a control."""
-    return [PLANTED["planted"]] if lam.startswith("copies") else SAMPLES
-
-
-def trained_pictures(lam: str) -> list[str]:
-    """Shards of their pictures."""
-    return [*PICTURES, PLANTED["pictures"]] if lam.startswith("copies") else PICTURES
-
-
 use rule program as plant_copies with:
     input:
         samples=SAMPLES,

@@ -38,11 +38,6 @@ if "dream-suti" not in BASELINE_RUNS or not CONFIG.evaluation.probe:
 SHEET_METRICS = {"failures": [SUTI, "real"], "dream_suti": [SUTI, "dream-suti"]}
 
 
-def judge(sheet: str) -> str | None:
-    """The probe, for a sheet that shows its limits."""
-    return CONFIG.evaluation.probe if sheet == "failures" else None
-
-
 # What the report's menu calls them.
 TITLES = {
     "table1": "Table 1: similarity to subject and prompt",

@@ -14,7 +14,8 @@ import pytest
 pytestmark = pytest.mark.workflow
 
 CHAPTERS = (
-    "mining", "captions", "prompts", "experts", "scores", "filtered", "apprentice", "evaluation", "figures", "claims",
+    "mining", "captions", "prompts", "experts", "scores", "filtered", "controls", "apprentice", "evaluation",
+    "figures", "claims",
 )  # fmt: skip
 MEASURED = """
 import json, resource, sys
@@ -88,7 +89,7 @@ HOLD_A_MODEL = {
     "train_instruct_pix2pix", "retrieve_neighbours",
     "make_instruction_pairs", "generate_base", "generate_suti", "personalize", "evaluate", "embed_samples", "train_vae",
     "train_base", "train_clip", "train_captioner", "train_dino", "train_probe", "train_super_resolution",
-    "report_models",
+    "report_models", "score_truth", "judge_experts", "judge_copies",
 }  # fmt: skip
 TELL = """
 print("RULES " + json.dumps({
@@ -129,7 +130,7 @@ def test_log_and_benchmark_have_the_name_of_the_rule_and_its_wildcards(fresh: Ca
     for name, rule in found.items():
         assert re.fullmatch(rf"results/logs/{name}(/[^/]+)?\.log", rule["log"]), rule
         assert re.fullmatch(rf"results/benchmarks/{name}(/[^/]+)?\.tsv", rule["benchmark"]), rule
-    assert re.fullmatch(r"results/logs/generate_suti/{lam,.+}-{k,.+}\.log", found["generate_suti"]["log"])
+    assert re.fullmatch(r"results/logs/generate_suti/{lam,.+}-{k,.+}{training,.*}\.log", found["generate_suti"]["log"])
 
 
 def test_names_of_a_rule_are_the_options_of_its_program(fresh: Callable) -> None:
