@@ -4,11 +4,11 @@ A step takes some subjects. Of each it takes a few demonstrations from the clust
 the experts' samples as targets, which share that encoding. Conditions are dropped at times, for guidance.
 """
 
-from suti.apprentice.data import Batch, Subject, by_class, dropped, hold_out, make_batch
+from suti.apprentice.data import Batch, Subject, dropped, hold_out, make_batch
 from suti.apprentice.loop import train_apprentice
 from suti.apprentice.trainer import Trainer, apprentice_loss, new_apprentice
 
 __all__ = [
-    "Subject", "Batch", "make_batch", "by_class", "dropped", "hold_out", "apprentice_loss", "Trainer", "new_apprentice",
+    "Subject", "Batch", "make_batch", "dropped", "hold_out", "apprentice_loss", "Trainer", "new_apprentice",
     "train_apprentice",
 ]  # fmt: skip

@@ -137,7 +137,7 @@ def make_batch(
         demonstrations, chosen_targets = draw_pictures(subject, k, rows, rng)
         drawn = [(i, rng.random()) for i in chosen_targets]
         # One draw for demonstrations and targets alike: in use both name the subject, or both name its class.
-        name = by_class if rng.random() < settings.class_noun_share else by_description
+        name = named_by_class if rng.random() < settings.class_noun_share else by_description
         if place not in own:
             continue
         for i in demonstrations:
@@ -161,14 +161,6 @@ def make_batch(
 def by_description(text: str, description: str, class_name: str) -> str:
     """A text as the language stage wrote it, with the subject's description."""
     return text
-
-
-def by_class(text: str, description: str, class_name: str) -> str:
-    """A text that names the subject by its class alone: 'a teal vase in the snow' becomes 'a vase in the snow'.
-
-    The benchmark's prompts name the class, so what tells one vase from another is to be seen in the demonstrations.
-    """
-    return named_by_class(text, description, class_name)
 
 
 def dropped(draw: float, settings: Apprentice) -> tuple[bool, bool]:

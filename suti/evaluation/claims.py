@@ -19,6 +19,7 @@ from suti.benchmark.prompts import requests_of
 from suti.evaluation.bootstrap import LEVEL, PAIR, interval, resamples, subject_means, summarise, trainings
 from suti.evaluation.copies import COPIES, COPY_RULE, mark, thresholds
 from suti.evaluation.evidence import Claim, Estimate, Evidence, Finding, NotMeasured, ceiling, mean, measured
+from suti.evaluation.metrics import SUBJECT_TEXT
 from suti.runs import numbers_of_demonstrations
 
 NEAR = 0.02  # by how much SuTI's subject score may lie below DreamBooth's
@@ -47,7 +48,8 @@ def judge(evidence: Evidence) -> list[dict[str, Any]]:
             continue
         pairs = found.frame[["subject_id", "prompt_id"]].drop_duplicates()
         truth = ceiling(chosen.runs.get("real"), found)
-        said = "; true pictures " + ", ".join(f"{name} {value:.3f}" for name, value in truth.items()) if truth else ""
+        scores = ", ".join(f"{_words(name)} {value:.3f}" for name, value in truth.items())
+        said = f"; true pictures {scores}" if scores else ""
         entry |= {
             "holds": bool(found.holds),
             "reason": None,
@@ -61,6 +63,11 @@ def judge(evidence: Evidence) -> list[dict[str, Any]]:
         }
         entries.append(entry)
     return entries
+
+
+def _words(metric: str) -> str:
+    """A metric as sentences name it."""
+    return "subject and text" if metric == SUBJECT_TEXT else metric
 
 
 def _rounded(value: Any) -> Any:
@@ -208,14 +215,14 @@ def above_experts(e: Evidence) -> Finding:
     measured({e.suti_run: suti, "experts": e.experts}, ["overall"], 1)
     figures: dict[str, Any] = {}
     intervals, words = {}, []
-    for m in ("overall", "subject_text"):
+    for m in ("overall", SUBJECT_TEXT):
         ours, theirs = (summarise(frame, e.bootstrap, e.seed, [m])[m] for frame in (suti, e.experts))
         a, b = (np.array([x[end] for end in ("mean", "low", "high")], float) for x in (ours, theirs))
         # Other subjects, so no pairs: the half widths of both intervals add as independent errors do.
         below, above = np.hypot(a[0] - a[1], b[2] - b[0]), np.hypot(a[2] - a[0], b[0] - b[1])
         change = intervals[m] = Estimate(float(a[0] - b[0]), float(a[0] - b[0] - below), float(a[0] - b[0] + above))
         figures[m] = {"suti": float(a[0]), "experts": float(b[0]), "difference": change.mean}
-        words.append(f"{m.replace('_', ' and ')} {a[0]:.3f}, experts {b[0]:.3f}, {change}")
+        words.append(f"{_words(m)} {a[0]:.3f}, experts {b[0]:.3f}, {change}")
     return Finding(intervals["overall"].low > 0, "; ".join(words), figures, intervals, suti)
 
 

@@ -46,17 +46,18 @@ def summary(
     templates = list_rows(image_metrics, "templates")
     image_metrics = templates if len(templates) or not len(composed) else composed
     levels = composed["prompt_id"].map(requests_of)
+    in_all = summarise(composed, bootstrap, seed) if len(composed) else None
     return {
         "run": runs[0] if len(runs) == 1 else runs,
         "prompts": "templates" if image_metrics is templates else "compositional",
-        "metrics": summarise(image_metrics, bootstrap, seed),
+        "metrics": in_all if image_metrics is composed else summarise(image_metrics, bootstrap, seed),
         "compositional": {
-            "all": summarise(composed, bootstrap, seed),
+            "all": in_all,
             "by_requests": {
                 str(level): summarise(rows, bootstrap, seed) for level, rows in composed.groupby(levels, sort=True)
             },
         }
-        if len(composed)
+        if in_all
         else None,
         "protocol": {
             "encoders": dict(encoders),

@@ -17,8 +17,8 @@ COLOUR = {True: GREEN, False: VERMILION, None: GREY}
 WIDTHS = {"number": 4, "claim": 42, "ours": 72, "holds": 14}  # of the columns
 LETTERS = 1.1  # of an average text in one unit of width
 NOTE = (
-    "Mean scores, then paired differences [95 % bootstrap interval over subjects], each claim decided by one rule "
-    "(claims.md). Undecided: not run or not measured."
+    "Mean scores, then paired differences [95 % bootstrap interval over subjects and trainings], each claim decided by "
+    "one rule (claims.md). Undecided: not run or not measured."
 )
 
 

@@ -131,8 +131,8 @@ def table1(
         rows.append(row | {f"published_{m}": getattr(line, m) if line else None for m in SIMILARITIES})
     groups = [*_ours_and_published(SIMILARITIES), ON]
     note = (
-        "Ours: mean over subjects [95 % bootstrap interval over subjects]. The paper's first DreamBooth fine-tunes "
-        f"Imagen, ours our base. {_with_protocols(rows, 'table1', protocol, benchmark)}"
+        "Ours: mean over subjects [95 % bootstrap interval over subjects and trainings]. The paper's first DreamBooth "
+        f"fine-tunes Imagen, ours our base. {_with_protocols(rows, 'table1', protocol, benchmark)}"
     )
     return Table("Table 1. Similarity to the subject and to the prompt", _frame(rows), groups, note)
 
@@ -183,9 +183,9 @@ def table2(
         ON,
     ]
     note = (
-        "Ours: share of pictures that pass the probe's thresholds [95 % bootstrap interval over subjects]; the probe "
-        "knows the world's truth and replaces the raters. Space: what must be kept of a subject to draw it again, "
-        "float16. Seconds: preparation of a subject and 4 pictures. "
+        "Ours: share of pictures that pass the probe's thresholds [95 % bootstrap interval over subjects and "
+        "trainings]; the probe knows the world's truth and replaces the raters. Space: what must be kept of a subject to draw it "
+        "again, float16. Seconds: preparation of a subject and 4 pictures. "
         f"{_with_protocols(rows, 'table2', protocol, benchmark)}"
     )
     return Table("Table 2. Subject, text and realism", _frame(rows), groups, note)
@@ -244,7 +244,7 @@ def differences(runs: Runs, suti_run: str, suti_without: str, bootstrap: int, se
     groups = [(METRIC_NAMES[m], [("", m, True)]) for m in (*OURS, *SIMILARITIES)]
     groups.append(("On", [("subjects", "n_subjects", False), ("images", "n_images", False)]))
     note = (
-        "Mean difference on the same subjects and prompts [95 % bootstrap interval over subjects]; an "
+        "Mean difference on the same subjects and prompts [95 % bootstrap interval over subjects and trainings]; an "
         "interval without 0 is a difference."
     )
     columns = [

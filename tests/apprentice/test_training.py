@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from suti.apprentice import Subject, Trainer, by_class, dropped, hold_out, make_batch, train_apprentice
+from suti.apprentice import Subject, Trainer, dropped, hold_out, make_batch, train_apprentice
 from suti.apprentice.data import Batch
 from suti.apprentice.stream import BatchesAhead
+from suti.language.text import named_by_class
 from tests.small_g import PICTURES, SETTINGS, SUBJECTS, killed_and_resumed, run, trainer
 
 READ = PICTURES.__getitem__
@@ -58,12 +59,12 @@ def test_batch_is_keyed_by_step_and_pairs_subjects_with_their_own():
     ],
 )
 def test_texts_by_the_class_noun_alone(text, want):
-    assert by_class(text, "teal vase", "vase") == want
+    assert named_by_class(text, "teal vase", "vase") == want
 
 
 def test_the_class_nouns_article_fits():
-    assert by_class("an ostra purple fish", "ostra purple fish", "fish") == "a fish"
-    assert by_class("a red apple", "red apple", "apple") == "an apple"
+    assert named_by_class("an ostra purple fish", "ostra purple fish", "fish") == "a fish"
+    assert named_by_class("a red apple", "red apple", "apple") == "an apple"
 
 
 def test_demonstrations_and_prompts_are_named_alike():

@@ -13,6 +13,7 @@ from suti.experts.batched.adafactor import StackedAdafactor
 from suti.experts.batched.adapters import stacked_adapters
 from suti.experts.batched.keeping import is_kept, save_expert
 from suti.experts.batched.memory import Fit, expert_memory, fit_machine, free_memory
+from suti.experts.batched.merging import merged_adapters
 from suti.experts.batched.parameters import StackedParameters
 from suti.experts.batched.training import stacked_unet, train_experts
 from suti.experts.fine_tuning import TrainingSet, fixed_rate_adafactor
@@ -178,6 +179,33 @@ def test_adapters_are_those_of_peft():
             if ".lora_" in name:
                 ours = found[name.replace(".a.weight", ".weight")][k]
                 torch.testing.assert_close(ours, parameter.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_merged_adapters_draw_the_same_and_leave_everything_as_it_was():
+    torch.manual_seed(0)
+    experts, rows = 3, 2
+    model, x = Layers().requires_grad_(False), torch.randn(experts * rows, 4, 8, 8)
+    plain = model(x)
+    generators = [torch.Generator().manual_seed(k) for k in range(experts)]
+    with stacked_adapters(model, generators, 4, (), torch.float32) as parameters, torch.no_grad():
+        for name, leaf in parameters.leaves.items():
+            if ".lora_B." in name:  # it starts at zero, where there is nothing to merge
+                parameters[name].copy_(torch.randn(leaf.shape) * 0.3)
+        parameters.refresh()
+        apart = model(x)
+        layers = list(model.layers)
+        before = [vars(layer)["forward"] for layer in layers]
+        with merged_adapters(model, parameters):
+            swapped = [vars(layer)["forward"] is not old for layer, old in zip(layers, before, strict=True)]
+            together_drawn = model(x)
+        assert swapped == [True, True, True, False, True], "all but the convolution with groups"
+        torch.testing.assert_close(together_drawn, apart, rtol=1e-4, atol=1e-5)
+        assert (apart - plain).abs().max() > 0.1, "the adapters change next to nothing"
+        with pytest.raises(RuntimeError, match="in the middle"), merged_adapters(model, parameters):
+            raise RuntimeError("in the middle")
+        assert [vars(layer)["forward"] for layer in layers] == before
+        assert torch.equal(model(x), apart)
+    assert torch.equal(model(x), plain)
 
 
 def test_a_dilated_convolution_takes_the_product_of_the_factors():
