@@ -184,8 +184,8 @@ def table2(
     ]
     note = (
         "Ours: share of pictures that pass the probe's thresholds [95 % bootstrap interval over subjects and "
-        "trainings]; the probe knows the world's truth and replaces the raters. Space: what must be kept of a subject to "
-        "draw it again, float16. Seconds: preparation of a subject and 4 pictures. "
+        "trainings]; the probe knows the world's truth and replaces the raters. Space: what must be kept of a subject "
+        "to draw it again, float16. Seconds: preparation of a subject and 4 pictures. "
         f"{_with_protocols(rows, 'table2', protocol, benchmark)}"
     )
     return Table("Table 2. Subject, text and realism", _frame(rows), groups, note)
