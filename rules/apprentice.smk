@@ -57,6 +57,7 @@ use rule gpu_program as generate_suti with:
             demonstrations_per_subject="{k}",
             templates=lambda wildcards: asked(runs.TEMPLATE.format(**wildcards))["templates"],
             compositional=lambda wildcards: asked(runs.TEMPLATE.format(**wildcards))["compositional"],
+            alone=lambda wildcards: drawn_alone(runs.TEMPLATE.format(**wildcards)),
             cache=f"{R}/generations/cache",
         ),
     message:

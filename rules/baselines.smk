@@ -14,6 +14,7 @@ use rule gpu_program as generate_base with:
             settings("seed", "compute", "models.base", *SAMPLING),
             run="base",
             **asked("base"),
+            alone=drawn_alone("base"),
             cache=f"{R}/generations/cache",
         ),
     message:

@@ -332,6 +332,14 @@ def asked(run: str) -> dict[str, int]:
     return {"templates": count, "compositional": min(count, listed)}
 
 
+def drawn_alone(run: str) -> int:
+    """Subjects that a run draws by themselves, for their seconds: those that fine-tuned systems are compared on."""
+    if run not in MAIN_RUNS:
+        return 0
+    chosen = CONFIG.evaluation
+    return chosen.subjects if chosen.baseline_subjects is None else chosen.baseline_subjects
+
+
 def starting_model(name: str) -> str | None:
     """Folder of the model that a system starts from, if it is not the base."""
     if SYSTEMS[name].starts_from == "base":

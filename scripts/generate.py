@@ -13,7 +13,7 @@ from pathlib import Path
 from suti.cli.arguments import drawing_parser
 from suti.compute import precision, prepare
 from suti.digests import code_digest, model_digest
-from suti.generation.draw import draw_suti
+from suti.generation.draw import draw_suti_together, groups_of
 from suti.generation.files import read_benchmark, sampling_settings, write_generations
 from suti.generation.finished import draw_all
 from suti.io.model_specs import check_model_spec
@@ -28,6 +28,10 @@ def main() -> None:
     arguments.add_argument("--run", required=True, help="name of the run, e.g. base or suti-q0.4-k4")
     arguments.add_argument("--model", metavar="FOLDER", help="the apprentice; left out: the base of models.base")
     arguments.add_argument("--demonstrations-per-subject", type=int, default=0, metavar="K")
+    arguments.add_argument(
+        "--alone", type=int, default=0, metavar="N",
+        help="draw the first N subjects by themselves, timed as a user's; the others in groups, which is faster",
+    )  # fmt: skip
     args = arguments.parse_args()
     s = args.settings
     device = prepare(s.compute)
@@ -47,8 +51,9 @@ def main() -> None:
         "sampling": asdict(sampling), "precision": precision(s.compute, device), "code": code_digest(__file__, ROOT),
     }  # fmt: skip
     drawn = draw_all(
-        subjects, lambda subject: draw_suti(pipeline, subject, k, sampling, s.compute, s.seed), context, args.cache,
-        args.run,
+        groups_of(subjects, k, sampling.images_per_prompt, args.alone),
+        lambda group: draw_suti_together(pipeline, group, k, sampling, s.compute, s.seed),
+        context, args.cache, args.run,
     )  # fmt: skip
     conditions = {"optimisation_steps": 0, "threads": s.compute.threads, "device": device.type}
     write_generations(args.run, drawn, args.generations, args.images_out, args.timing, **conditions)

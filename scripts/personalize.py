@@ -9,6 +9,7 @@ A subject that is done is kept in the cache under its content address, so a kill
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -53,10 +54,10 @@ def main() -> None:
     )
     base = (load_base(s["models.base"]) if method.load is None else method.load(args.model)).to(device)
 
-    def draw(subject: BenchmarkSubject) -> Drawn:
-        return method.draw(base, subject, settings, sampling, s.compute, s.seed)
+    def draw(group: Sequence[BenchmarkSubject]) -> list[Drawn]:
+        return [method.draw(base, subject, settings, sampling, s.compute, s.seed) for subject in group]
 
-    drawn = draw_all(subjects, draw, context, args.cache, args.method)
+    drawn = draw_all([[subject] for subject in subjects], draw, context, args.cache, args.method)
     conditions = {"optimisation_steps": settings.steps, "threads": s.compute.threads, "device": device.type}
     write_generations(args.method, drawn, args.generations, args.images_out, args.timing, **conditions)
 

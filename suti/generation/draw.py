@@ -45,6 +45,8 @@ class Drawn:
     ``first_seconds``, as for a user who waits for them; ``sampling_seconds`` are all drawing, the first included.
     ``first_cpu_seconds`` is the processor time of preparation and first pictures, which other programs do not lengthen.
     ``stored_bytes`` is what must be kept of a subject to draw it again later, its pictures apart (``kept_bytes``).
+    ``alone``: no other subject was drawn beside it. Where one was, ``first_seconds`` and ``first_cpu_seconds`` are 0
+    and the other seconds are its share of the group's.
     """
 
     rows: list[dict[str, Any]]
@@ -55,6 +57,7 @@ class Drawn:
     optimisation_seconds: float = 0.0
     encoding_seconds: float = 0.0
     stored_bytes: int = 0
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,17 +80,27 @@ def draw_in_turn(
         at_once: most pictures of a call after the first.
     """
     each = sampling.images_per_prompt
-    requests = [Request(pid, prompt, i) for pid, prompt in subject.prompts for i in range(each)]
+    requests = requests_of(subject, each)
     start, parts = clocks(), [draw_some(requests[:each])]
     first_wall, first_cpu = map(float, clocks() - start)
     for first, end in pairwise([*range(each, len(requests), at_once), len(requests)]):
         parts.append(draw_some(requests[first:end]))
-    rows = [
+    rows = rows_of(subject, requests)
+    return Drawn(rows, np.concatenate(parts), float((clocks() - start)[0]), first_wall, first_cpu)
+
+
+def requests_of(subject: BenchmarkSubject, each: int) -> list[Request]:
+    """Every picture that is asked of a subject: its prompts in order, ``each`` pictures of each."""
+    return [Request(prompt_id, prompt, i) for prompt_id, prompt in subject.prompts for i in range(each)]
+
+
+def rows_of(subject: BenchmarkSubject, requests: Sequence[Request]) -> list[dict[str, Any]]:
+    """Rows of table 'generations' of a subject's pictures, without the run's name."""
+    return [
         {"sample_id": f"{subject.subject_id}__{r.prompt_id}__{r.image_index}", "subject_id": subject.subject_id,
          "prompt_id": r.prompt_id, "prompt": r.prompt, "image_index": r.image_index}
         for r in requests
     ]  # fmt: skip
-    return Drawn(rows, np.concatenate(parts), float((clocks() - start)[0]), first_wall, first_cpu)
 
 
 def noise_of(seed: int, subject: BenchmarkSubject, requests: Sequence[Request]) -> list[torch.Generator]:
@@ -156,6 +169,60 @@ def draw_suti(
     prompts = [p for _, p in subject.prompts]
     drawn = draw_subject(pipeline.base, subject, encoded, prompts, sampling, compute, seed)
     return prepared(drawn, "encoding_seconds", seconds)
+
+
+def groups_of(subjects: Sequence[BenchmarkSubject], k: int, each: int, alone: int) -> list[list[BenchmarkSubject]]:
+    """The subjects in their order, in groups that ``draw_suti_together`` takes.
+
+    Args:
+        k: demonstrations a subject; each: pictures a prompt.
+        alone: so many subjects, the first ones, are groups of one: their seconds are those of a user who waits.
+    """
+    groups: list[list[BenchmarkSubject]] = []
+    for number, subject in enumerate(subjects):
+        shape = (len(subject.prompts), len(subject.demonstrations[:k]))
+        last = groups[-1] if number > alone else []
+        fits = (len(last) + 1) * len(subject.prompts) * each <= AT_ONCE
+        if last and fits and shape == (len(last[0].prompts), len(last[0].demonstrations[:k])):
+            last.append(subject)
+        else:
+            groups.append([subject])
+    return groups
+
+
+def draw_suti_together(
+    pipeline: SuTIPipeline,
+    subjects: Sequence[BenchmarkSubject],
+    k: int,
+    sampling: Sampling,
+    compute: Compute,
+    seed: int,
+) -> list[Drawn]:
+    """SuTI for several subjects in the same forward passes, which a small network needs to be busy; ``groups_of``.
+
+    Pictures are those of ``draw_suti`` up to the rounding of larger batches. One subject is drawn by ``draw_suti``.
+    """
+    if len(subjects) == 1:
+        return [draw_suti(pipeline, subjects[0], k, sampling, compute, seed)]
+    start, base = clocks(), pipeline.base
+    shown = [pair for subject in subjects for pair in subject.demonstrations[:k]]
+    with autocast(compute, base.device):
+        references = pipeline.encode_subjects(shown, len(subjects))
+        encoding = float((clocks() - start)[0]) / len(subjects)
+        requests = [requests_of(subject, sampling.images_per_prompt) for subject in subjects]
+        images = draw(
+            base,
+            [request.prompt for asked in requests for request in asked],
+            references,
+            [g for subject, asked in zip(subjects, requests, strict=True) for g in noise_of(seed, subject, asked)],
+            sampling,
+            experts=len(subjects) if references else 1,
+        )
+    seconds = float((clocks() - start)[0]) / len(subjects) - encoding
+    return [
+        Drawn(rows_of(subject, asked), own, seconds, 0.0, 0.0, encoding_seconds=encoding, alone=False)
+        for subject, asked, own in zip(subjects, requests, np.split(images, len(subjects)), strict=True)
+    ]
 
 
 def kept_bytes(tensors: Iterable[torch.Tensor]) -> int:

@@ -44,30 +44,34 @@ def timing_record(run: str, drawn: list[Drawn]) -> dict[str, Any]:
 
     The time to the first pictures of a new subject is its preparation (fine-tuning, or encoding its demonstrations)
     and the drawing of one prompt's pictures alone; the time of a whole subject is preparation and all its prompts.
+    Only subjects that were drawn alone are timed, as a user's are; where none was, seconds are shares of groups'.
     """
-    images = sum(len(d.rows) for d in drawn)
-    mean = {name: sum(getattr(d, name) for d in drawn) / len(drawn) for name in SECONDS}
+    timed = [d for d in drawn if d.alone] or drawn
+    mean = {name: sum(getattr(d, name) for d in timed) / len(timed) for name in SECONDS}
     prepared = mean["optimisation_seconds"] + mean["encoding_seconds"]
-    sampling = sum(d.sampling_seconds for d in drawn) / images
+    sampling = sum(d.sampling_seconds for d in timed) / sum(len(d.rows) for d in timed)
     by_subject = {
         d.rows[0]["subject_id"]: {name: getattr(d, name) for name in SECONDS}
         | {"prompts": len({row["prompt_id"] for row in d.rows}), "images": len(d.rows), "bytes": d.stored_bytes}
         for d in drawn
+        if d.alone
     }
     return {
-        "run": run, "subjects": len(drawn), "images": images,
+        "run": run, "subjects": len(drawn), "timed_subjects": len(by_subject),
+        "images": sum(len(d.rows) for d in drawn),
         "first_images": max(row["image_index"] for d in drawn for row in d.rows) + 1,
         "optimisation_seconds": mean["optimisation_seconds"], "encoding_seconds": mean["encoding_seconds"],
         "sampling_seconds": sampling,
-        "seconds_to_first_images": prepared + mean["first_seconds"],
-        "cpu_seconds_to_first_images": mean["first_cpu_seconds"],
+        "seconds_to_first_images": prepared + mean["first_seconds"] if by_subject else None,
+        "cpu_seconds_to_first_images": mean["first_cpu_seconds"] if by_subject else None,
         "seconds_whole_subject": prepared + mean["sampling_seconds"],
         "seconds_per_subject": prepared + IMAGES_A_SUBJECT * sampling,
         "bytes_per_subject": sum(d.stored_bytes for d in drawn) / len(drawn),
         "by_subject": by_subject,
-        "definition": "optimisation_seconds, encoding_seconds: means over subjects; sampling_seconds: mean over "
-        "pictures; seconds_to_first_images: preparation (optimisation, encoding) and the first_images pictures of one "
-        "prompt, drawn alone (cpu_: of the process on the processor); seconds_whole_subject: preparation and all "
+        "definition": "all over timed_subjects, which were drawn alone (0: over groups drawn together, and no time to "
+        "the first images); optimisation_seconds, encoding_seconds: means; sampling_seconds: mean over pictures; "
+        "seconds_to_first_images: preparation (optimisation, encoding) and the first_images pictures of one prompt, "
+        "drawn alone (cpu_: of the process on the processor); seconds_whole_subject: preparation and all "
         f"pictures of the benchmark; seconds_per_subject: preparation and {IMAGES_A_SUBJECT} pictures at the mean "
         "speed; models are loaded before; bytes_per_subject: mean of what must be kept of a subject to draw it again, "
         "beside the models that all subjects share and its own pictures, float16",

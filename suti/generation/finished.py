@@ -17,26 +17,39 @@ from suti.io.finished import Finished, content_address
 
 
 def draw_all(
-    subjects: Sequence[BenchmarkSubject], draw: Callable[[BenchmarkSubject], Drawn], context: dict[str, Any],
-    cache: Path, description: str,
+    groups: Sequence[Sequence[BenchmarkSubject]], draw: Callable[[Sequence[BenchmarkSubject]], Sequence[Drawn]],
+    context: dict[str, Any], cache: Path, description: str,
 ) -> list[Drawn]:  # fmt: skip
-    """Draw the subjects that the cache does not have, in their order, and keep each as soon as it is done.
+    """Draw the groups that the cache does not have whole, in their order, and keep each as soon as it is done.
 
     Args:
+        groups: subjects that are drawn together; who is beside a subject goes into its address, because a larger
+            batch rounds otherwise.
+        draw: the pictures of a group.
         context: all that the pictures depend on beside the subject; goes into the address as JSON.
         description: of the progress bar.
     """
     finished, results = Finished(cache), []
-    for subject in tqdm(subjects, desc=description, unit="subject", mininterval=5):
-        name = address(subject, context)
-        result = finished.find(name, _drawn)
-        if result is None:
-            result = draw(subject)
-            record = {key: value for key, value in vars(result).items() if key != "images"}
-            keys = [row["sample_id"] for row in result.rows]
-            finished.keep(name, record, zip(keys, result.images, strict=True))
-        results.append(result)
+    with tqdm(total=sum(map(len, groups)), desc=description, unit="subject", mininterval=5) as progress:
+        for group in groups:
+            names = group_addresses(group, context)
+            found = [finished.find(name, _drawn) for name in names]
+            whole = [result for result in found if result is not None]
+            if len(whole) < len(group):
+                whole = list(draw(group))
+                for name, result in zip(names, whole, strict=True):
+                    record = {key: value for key, value in vars(result).items() if key != "images"}
+                    keys = [row["sample_id"] for row in result.rows]
+                    finished.keep(name, record, zip(keys, result.images, strict=True))
+            results += whole
+            progress.update(len(group))
     return results
+
+
+def group_addresses(group: Sequence[BenchmarkSubject], context: dict[str, Any]) -> list[str]:
+    """Content addresses of the pictures of subjects that are drawn together."""
+    names = [address(subject, context) for subject in group]
+    return names if len(names) == 1 else [content_address([name, names], []) for name in names]
 
 
 def address(subject: BenchmarkSubject, context: dict[str, Any]) -> str:

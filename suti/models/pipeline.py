@@ -98,13 +98,26 @@ class SuTIPipeline(DiffusionPipeline):
         Raises:
             ValueError: demonstrations were given, but the pipeline holds a plain base.
         """
+        return self.encode_subjects(demonstrations, 1)
+
+    @torch.no_grad()
+    def encode_subjects(self, demonstrations: Sequence[Demonstration], subjects: int) -> Demonstrations:
+        """Encode the demonstrations of several subjects, as many of each, one subject's after another's.
+
+        Raises:
+            ValueError: the subjects have not equally many, or the pipeline holds a plain base.
+        """
+        if len(demonstrations) % subjects:
+            raise ValueError(f"demonstrations: {len(demonstrations)}, expected a multiple of {subjects} subjects")
         if len(demonstrations) == 0:
             return Demonstrations()
         base = self.base
         pictures = [to_tensor(picture, base.image_size) for picture, _ in demonstrations]
         x_start = base.codec.encode(torch.stack(pictures).to(base.device)).to(base.dtype)
         texts = base.encode([text for _, text in demonstrations])
-        return cast(Demonstrations, base.encode_references(x_start, texts, len(demonstrations)))  # as all UNets
+        return cast(
+            Demonstrations, base.encode_references(x_start, texts, len(demonstrations) // subjects)
+        )  # as all UNets
 
     @torch.no_grad()
     def __call__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from suti.generation.draw import BenchmarkSubject, Drawn
-from suti.generation.finished import address, draw_all
+from suti.generation.finished import address, draw_all, group_addresses
+from suti.io.finished import Finished
 
 CONTEXT = {"seed": 0, "model": "m"}
 
@@ -28,7 +30,10 @@ class Painter:
         self.drew: list[str] = []
         self.fails_at = fails_at
 
-    def __call__(self, s: BenchmarkSubject) -> Drawn:
+    def __call__(self, group: Sequence[BenchmarkSubject]) -> list[Drawn]:
+        return [self.paint(subject) for subject in group]
+
+    def paint(self, s: BenchmarkSubject) -> Drawn:
         if s.subject_id == self.fails_at:
             raise KeyboardInterrupt
         self.drew.append(s.subject_id)
@@ -50,13 +55,13 @@ def test_a_broken_run_goes_on_and_more_subjects_draw_only_the_new(tmp_path: Path
     names = ["a", "bb", "ccc"]
     broken = Painter(fails_at="ccc")
     with pytest.raises(KeyboardInterrupt):
-        draw_all([subject(n) for n in names], broken, CONTEXT, tmp_path, "run")
+        draw_all([[subject(n)] for n in names], broken, CONTEXT, tmp_path, "run")
     assert broken.drew == ["a", "bb"]
     painter = Painter()
-    drawn = draw_all([subject(n) for n in [*names, "dddd"]], painter, CONTEXT, tmp_path, "run")
+    drawn = draw_all([[subject(n)] for n in [*names, "dddd"]], painter, CONTEXT, tmp_path, "run")
     assert painter.drew == ["ccc", "dddd"]
     fresh = Painter()
-    undisturbed = draw_all([subject(n) for n in [*names, "dddd"]], fresh, CONTEXT, tmp_path / "other", "run")
+    undisturbed = draw_all([[subject(n)] for n in [*names, "dddd"]], fresh, CONTEXT, tmp_path / "other", "run")
     assert all(same(a, b) for a, b in zip(drawn, undisturbed, strict=True))
     assert [d.rows[0]["subject_id"] for d in drawn] == [*names, "dddd"]
 
@@ -75,12 +80,27 @@ def test_a_change_of_anything_draws_anew(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"no tar"])
 def test_a_damaged_file_is_drawn_anew(tmp_path: Path, damage: bytes) -> None:
-    first = draw_all([subject("a")], Painter(), CONTEXT, tmp_path, "run")
+    first = draw_all([[subject("a")]], Painter(), CONTEXT, tmp_path, "run")
     (file,) = tmp_path.glob("*/*.tar")
     whole = file.read_bytes()
     for broken in (damage, whole[:1100]):  # cut within a member; what follows the last is padding
         file.write_bytes(broken)
         painter = Painter()
-        again = draw_all([subject("a")], painter, CONTEXT, tmp_path, "run")
+        again = draw_all([[subject("a")]], painter, CONTEXT, tmp_path, "run")
         assert painter.drew == ["a"] and same(first[0], again[0])
         assert file.read_bytes() == whole
+
+
+def test_a_group_is_drawn_whole_and_never_taken_for_another_group(tmp_path: Path) -> None:
+    a, b, c = (subject(n) for n in ("a", "bb", "ccc"))
+    draw_all([[a, b]], Painter(), CONTEXT, tmp_path, "run")
+    painter = Painter()
+    draw_all([[a, b], [c]], painter, CONTEXT, tmp_path, "run")
+    assert painter.drew == ["ccc"]
+    painter = Painter()
+    draw_all([[a], [b, c]], painter, CONTEXT, tmp_path, "run")
+    assert painter.drew == ["a", "bb", "ccc"]
+    Finished(tmp_path).path(group_addresses([b, c], CONTEXT)[1]).unlink()
+    painter = Painter()
+    draw_all([[b, c]], painter, CONTEXT, tmp_path, "run")
+    assert painter.drew == ["bb", "ccc"]
