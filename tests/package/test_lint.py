@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -27,3 +28,11 @@ def test_style_types_and_generated_files_are_in_order(tool, words):
         pytest.skip(f"{tool} is not installed; `make setup` brings it")
     done = subprocess.run([sys.executable, "-m", tool, *words.split()], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+
+
+def test_make_uses_all_cores_whatever_the_threads_of_a_process() -> None:
+    shown = subprocess.run(
+        ["make", "--dry-run", "run"], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert f"--cores {len(os.sched_getaffinity(0))} " in shown.stdout
