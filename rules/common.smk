@@ -111,6 +111,9 @@ UNRECORDED = (
     "experts.keep",
     "experts.experts_at_once",
     "experts.micro_batch",
+    "language.concurrency",
+    "language.patience",
+    "language.max_fallback_share",
     *(f"apprentice.{name}" for name in APPRENTICE_COMPUTING),
 )
 

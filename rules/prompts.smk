@@ -24,6 +24,7 @@ use rule program as refine_subjects with:
             settings(
                 "seed", "language", "compute", exclude=["language.prompts_per_subject", "language.skills"]
             ),
+            answers=f"{R}/subjects/answers/{{part}}.jsonl",
         ),
     message:
         "Subjects and refined captions, part {wildcards.part}"
@@ -44,7 +45,11 @@ use rule program as write_prompts with:
     resources:
         **gpus(1 if LOCAL_LLM else 0),
     params:
-        **call("write_prompts", settings("seed", "language", "compute")),
+        **call(
+            "write_prompts",
+            settings("seed", "language", "compute"),
+            answers=f"{R}/prompts/answers/{{part}}.jsonl",
+        ),
     message:
         "Unseen prompts, part {wildcards.part}"
 

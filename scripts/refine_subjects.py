@@ -2,13 +2,15 @@
 
 python scripts/refine_subjects.py --settings JSON --captions CAPTIONS.parquet [--vocabulary GRAMMAR.yaml]
     --subjects SUBJECTS.parquet --texts TEXTS.parquet --log LOG.json
+    [--answers ANSWERS.jsonl]
 """
 
 from __future__ import annotations
 
-from suti.cli.arguments import parser
+from suti.cli.arguments import parser, run
 from suti.io import tables
 from suti.io.atomic import write_json
+from suti.language.backends.base import BackendError
 from suti.language.refine import refine_subjects
 from suti.language.writers import make_writer
 
@@ -21,9 +23,10 @@ def main() -> None:
     arguments.add_argument("--subjects", required=True, help="output: table subjects")
     arguments.add_argument("--texts", required=True, help="output: table texts")
     arguments.add_argument("--log", required=True, help="output: counts of answers, retries and fallbacks")
+    arguments.add_argument("--answers", help="JSON lines of the model's answers so far; none is asked for again")
     a = arguments.parse_args()
     s = a.settings
-    writer = make_writer(s.seed, s.language, s.compute, a.vocabulary)
+    writer = make_writer(s.seed, s.language, s.compute, a.vocabulary, a.answers)
     captions = tables.read(a.captions, "captions")
     subjects, texts, log = refine_subjects(captions, writer, s.language.scene_in_texts)
     tables.write(a.subjects, "subjects", subjects)
@@ -33,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, BackendError)

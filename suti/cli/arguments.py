@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from suti.config.settings import Settings, read_settings
@@ -14,6 +15,14 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     result.add_argument("--settings", type=read_settings, default=Settings({}), metavar="JSON",
                         help='JSON of dotted names, e.g. \'{"seed": 0, "compute": {"threads": 2}}\'')  # fmt: skip
     return result
+
+
+def run(main: Callable[[], None], *expected: type[Exception]) -> None:
+    """Run a script; an error of an ``expected`` kind, whose message holds the remedy, ends it in one line."""
+    try:
+        main()
+    except expected as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 def drawing_parser(doc: str | None) -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from suti.io.alt_text import words_of_name
 from suti.io.images import BYTES_PER_PIXEL, SUFFIXES, BadImage, read_bytes
+from suti.io.tars import members
 
 MAX_TEXT_BYTES = 1_000_000  # a JSON or text file beside a picture that is larger is not read
 
@@ -181,7 +182,7 @@ def read_webdataset(path: Path, *, max_pixels: int) -> Iterator[RawPicture]:
     sample: dict[str, bytes | str] = {}
     try:
         with tarfile.open(path, "r:") as tar:
-            for info in tar:
+            for info in members(tar):
                 name = PurePosixPath(info.name)
                 if not info.isfile() or name.name.startswith("."):
                     continue

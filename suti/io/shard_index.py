@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from suti.io.shards import decode_rgb
+from suti.io.tars import members
 
 
 class ShardIndex(Mapping[str, bytes]):
@@ -29,7 +30,7 @@ class ShardIndex(Mapping[str, bytes]):
         self._places: dict[str, tuple[int, int]] = {}
         try:
             with tarfile.open(path, "r:") as tar:
-                for info in tar:
+                for info in members(tar):
                     key = info.name.rsplit(".", 1)[0]
                     if info.isfile() and (only is None or key in only):
                         self._places[key] = (info.offset_data, info.size)

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from suti.io.atomic import atomic_path
+from suti.io.tars import members
 
 
 def encode_png(image: np.ndarray | Image.Image) -> bytes:
@@ -31,11 +32,11 @@ def decode_rgb(data: bytes) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def write_shard(path: str | Path, members: Iterable[tuple[str, bytes]]) -> int:
-    """Write ``(name, data)`` members, e.g. ``("<sample_id>.png", png)``, as one tar. Returns how many."""
+def write_shard(path: str | Path, content: Iterable[tuple[str, bytes]]) -> int:
+    """Write members ``(name, data)``, e.g. ``("<sample_id>.png", png)``, as one tar. Returns how many."""
     count = 0
     with atomic_path(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, data in members:
+        for name, data in content:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
@@ -51,7 +52,7 @@ def iterate_shard(path: str | Path) -> Iterator[tuple[str, bytes]]:
     """
     try:
         with tarfile.open(path, "r:") as tar:
-            for info in tar:
+            for info in members(tar):
                 if info.isfile():
                     stream = tar.extractfile(info)
                     if stream is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 import pandas as pd
-from tqdm import tqdm
 
 from suti import seeds
 from suti.config.schema import Language
+from suti.language.in_flight import in_flight
 from suti.language.refine import evidence_of
-from suti.language.schema import Description, Log
+from suti.language.schema import Description, Log, Prompt
 from suti.language.unseen import draw_skills
 from suti.language.writers import Writer
 
@@ -34,14 +34,23 @@ def write_prompts(
     start = time.perf_counter()
     evidence = {e.subject_id: e for e in evidence_of(captions)}
     refined = {str(key): list(rows["text"]) for key, rows in texts.groupby("subject_id", sort=True)}
-    rows: list[dict[str, object]] = []
-    for row in tqdm(list(subjects.sort_values("subject_id").itertuples()), desc="prompts", mininterval=5):
-        subject_id = str(row.subject_id)
+
+    def write(row: tuple[str, Description], own: Log) -> list[Prompt]:
+        subject_id, subject = row
+        skills = draw_skills(language.skills, language.prompts_per_subject, seed, "prompts", subject_id)
+        return writer.prompts(subject, evidence[subject_id], refined.get(subject_id, []), skills, own)
+
+    described = [
+        (str(row.subject_id), Description(str(row.description), str(row.class_name)))
+        for row in subjects.sort_values("subject_id").itertuples()
+    ]
+    for subject_id, _ in described:
         if subject_id not in evidence:
             raise ValueError(f"captions: no rows of subject {subject_id!r}; give the captions of the same part")
-        subject = Description(str(row.description), str(row.class_name))
-        skills = draw_skills(language.skills, language.prompts_per_subject, seed, "prompts", subject_id)
-        for prompt in writer.prompts(subject, evidence[subject_id], refined.get(subject_id, []), skills, log):
+    written = in_flight(described, write, log, writer.concurrency, writer.most_fallbacks, "prompts")
+    rows: list[dict[str, object]] = []
+    for (subject_id, _), prompts in zip(described, written, strict=True):
+        for prompt in prompts:
             rows.append(
                 {
                     "subject_id": subject_id,

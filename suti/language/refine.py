@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 
 import pandas as pd
-from tqdm import tqdm
 
 from suti.language.grammar import GENERIC, refined_text
+from suti.language.in_flight import in_flight
 from suti.language.schema import Evidence, Log
 from suti.language.writers import Writer
 
@@ -43,8 +43,9 @@ def refine_subjects(
     start = time.perf_counter()
     subjects: list[dict[str, object]] = []
     texts: list[dict[str, object]] = []
-    for evidence in tqdm(list(evidence_of(captions)), desc="subjects", mininterval=5):
-        subject = writer.describe(evidence, log)
+    clusters = list(evidence_of(captions))
+    described = in_flight(clusters, writer.describe, log, writer.concurrency, writer.most_fallbacks, "subjects")
+    for evidence, subject in zip(clusters, described, strict=True):
         log.generic += subject.class_name == GENERIC
         subjects.append(
             {

@@ -89,6 +89,13 @@ class Log:
     shortfalls: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
+    def add(self, other: Log) -> None:
+        """Add the counts of another log; backend, model and seconds stay."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in _REASONS:
+            getattr(self, name).update(getattr(other, name))
+
     def as_json(self) -> dict[str, Any]:
         """The log as a JSON object; seconds stand alone under ``timing``."""
         return {

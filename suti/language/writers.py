@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from suti.config.schema import Compute, Language
 from suti.config.values import SKILLS, Skill
 from suti.language import grammar, unseen
 from suti.language import lexicon as lexicons
+from suti.language.answers import KeptAnswers
 from suti.language.backends.base import Backend, BackendError, Unusable, ask
 from suti.language.checks import check_prompt, description_of
 from suti.language.lexicon import Lexicon
@@ -24,6 +26,10 @@ class Writer(Protocol):
     name: str
     model: str
     lexicon: Lexicon
+    concurrency: int
+    """Rows that may be written at a time."""
+    most_fallbacks: float
+    """Share of the model's questions that the grammar may answer in its place."""
 
     def describe(self, evidence: Evidence, log: Log) -> Description:
         """Description and class noun of a cluster."""
@@ -45,6 +51,7 @@ class GrammarWriter:
     """Deterministic, no model."""
 
     name, model = "grammar", ""
+    concurrency, most_fallbacks = 1, 1.0
 
     def __init__(self, seed: int, lexicon: Lexicon) -> None:
         self.seed, self.lexicon = seed, lexicon
@@ -75,7 +82,8 @@ class ModelWriter:
 
     def __init__(self, backend: Backend, seed: int, language: Language, lexicon: Lexicon) -> None:
         self.backend, self.seed, self.language, self.lexicon = backend, seed, language, lexicon
-        self.name, self.model = backend.name, backend.model
+        self.name, self.model, self.concurrency = backend.name, backend.model, backend.concurrency
+        self.most_fallbacks = language.max_fallback_share
         self.grammar = GrammarWriter(seed, lexicon)
 
     def describe(self, evidence: Evidence, log: Log) -> Description:
@@ -179,15 +187,22 @@ def make_backend(language: Language, compute: Compute) -> Backend | None:
     return OpenAIBackend(language)
 
 
-def make_writer(seed: int, language: Language, compute: Compute, vocabulary: str | None = None) -> Writer:
+def make_writer(
+    seed: int, language: Language, compute: Compute, vocabulary: str | None = None, answers: str | None = None
+) -> Writer:
     """The configured writer; loads the model, if there is one.
 
     Args:
         vocabulary: YAML file of the grammar's words; the repository's own by default.
+        answers: file that keeps the model's answers, made if it is not there; None keeps none.
 
     Raises:
         BackendError: the model cannot be loaded or no server is named.
     """
     lexicon = lexicons.load(vocabulary or lexicons.DEFAULT)
     backend = make_backend(language, compute)
-    return GrammarWriter(seed, lexicon) if backend is None else ModelWriter(backend, seed, language, lexicon)
+    if backend is None:
+        return GrammarWriter(seed, lexicon)
+    if answers is not None:
+        backend = KeptAnswers(backend, language, Path(answers))
+    return ModelWriter(backend, seed, language, lexicon)

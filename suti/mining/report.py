@@ -44,6 +44,26 @@ def no_cluster_message(clusters: pd.DataFrame, pictures: pd.Series | None, band:
     return "\n  ".join(lines)
 
 
+def check_parts(clusters: pd.DataFrame) -> None:
+    """Raise if a page lies in several parts, whose subjects and pictures then have equal ids and other contents.
+
+    Pages that the workflow deals itself cannot; files that are dealt already (``pages.path`` with ``{part}``) can.
+
+    Args:
+        clusters: table ``clusters`` of all parts.
+
+    Raises:
+        ValueError: with the number of such pages, one of them, and the remedy.
+    """
+    pages = clusters.loc[clusters["cluster_id"].duplicated(), "page_url"]
+    if len(pages):
+        raise ValueError(
+            f"pages.path: {pages.nunique()} pages lie in the files of several parts, e.g. {pages.iloc[0]!r}; their "
+            "pictures would be mixed up. Put all pictures of a page into one file, or leave {part} out of pages.path, "
+            "and the workflow deals the pages itself"
+        )
+
+
 def precision_recall(kept: np.ndarray, wanted: np.ndarray) -> dict[str, float | int | None]:
     """Precision and recall of boolean arrays ``(n,)``, with the four cells of the confusion; None where
     undefined."""
@@ -110,8 +130,9 @@ def report(
         truth: see ``judge``, or None.
 
     Raises:
-        ValueError: no cluster was kept (counts by reason, and the remedy).
+        ValueError: no cluster was kept (counts by reason, and the remedy), or a page lies in several parts.
     """
+    check_parts(clusters)
     kept = clusters["status"] == "kept"
     if not kept.any():
         raise ValueError(no_cluster_message(clusters, picture_status, band))

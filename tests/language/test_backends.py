@@ -24,6 +24,7 @@ class Scripted:
     """A backend that says what it is told; the last reply again and again."""
 
     name, model = "transformers", "scripted"
+    concurrency = 1
 
     def __init__(self, *replies: str) -> None:
         self.replies = list(replies)

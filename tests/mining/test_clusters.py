@@ -191,3 +191,15 @@ def test_nothing_kept_is_an_error_with_counts_and_remedy() -> None:
                   "lower the first number of mining.similarity"):  # fmt: skip
         assert words in str(caught.value)
     assert "check pages.path" in no_cluster_message(clusters.iloc[:0], None, None)
+
+
+def test_a_page_in_the_files_of_two_parts_is_an_error() -> None:
+    """Its subject would be two subjects of one id: the apprentice would see the wrong pictures."""
+    rows = [
+        {"cluster_id": name, "page_url": f"https://x.org/{name}", "status": "kept", "images": 3, "similarity": 0.9}
+        for name in ("a", "b", "c")
+    ]
+    statuses = pd.Series(["ok"] * 9)
+    assert report(pd.DataFrame(rows), statuses, (0.8, 0.98), None)["pages"] == 3
+    with pytest.raises(ValueError, match=r"1 pages lie in .* parts, e\.g\. 'https://x\.org/b'.*\{part\}"):
+        report(pd.DataFrame([*rows, rows[1]]), statuses, (0.8, 0.98), None)

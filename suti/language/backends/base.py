@@ -30,10 +30,12 @@ class BackendError(RuntimeError):
 
 
 class Backend(Protocol):
-    """A language model that answers in JSON."""
+    """A language model that answers in JSON; ``complete`` may be called from ``concurrency`` threads at a time."""
 
     name: str
     model: str
+    concurrency: int
+    """Questions that may be in flight at a time."""
 
     def complete(
         self, messages: Sequence[Message], json_schema: dict[str, Any], key: tuple[seeds.Key, ...] = ()

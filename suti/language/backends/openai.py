@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from suti import seeds
 from suti.config.schema import Language
 from suti.language.backends.base import BackendError, Message, Unusable, object_of, temperature_of
 
 TIMEOUT = (10.0, 120.0)  # seconds to connect, and between bytes of the answer
-ATTEMPTS = 4  # of one request, if the server is busy or the connection breaks
+LONGEST_PAUSE = 30.0  # seconds between two tries of a request
 _BUSY = (408, 409, 429, 500, 502, 503, 504)
 
 
@@ -24,7 +25,7 @@ class OpenAIBackend:
     name = "openai"
 
     def __init__(self, language: Language, backoff: float = 1.0) -> None:
-        """``backoff``: seconds before the second try; it doubles with every further one.
+        """``backoff``: seconds before the second try; it doubles with every further one, up to ``LONGEST_PAUSE``.
 
         Raises:
             BackendError: ``language.base_url`` is empty or no http address.
@@ -37,7 +38,11 @@ class OpenAIBackend:
         self.language = language
         self.backoff = backoff
         self.url = language.base_url.rstrip("/") + "/chat/completions"
+        self.concurrency = language.concurrency
         self.session = requests.Session()
+        connections = HTTPAdapter(pool_connections=1, pool_maxsize=language.concurrency)
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, connections)
         self._json_mode = True
 
     def complete(
@@ -51,43 +56,71 @@ class OpenAIBackend:
             "max_tokens": self.language.max_new_tokens,
             "seed": seeds.stable_hash(*key, bits=32) >> 1,
         }
-        response = self._post(body | ({"response_format": {"type": "json_object"}} if self._json_mode else {}))
-        if response.status_code in (400, 422) and self._json_mode and "response_format" in response.text:
+        json_mode = self._json_mode
+        reply = self._post(body | ({"response_format": {"type": "json_object"}} if json_mode else {}))
+        if json_mode and isinstance(reply, requests.Response) and "response_format" in reply.text:
             self._json_mode = False  # an old server: the schema is in the messages as well
-            response = self._post(body)
-        if response.status_code in (400, 413, 422):
-            raise Unusable("server_refused", f"the server refused the question: {response.text[:200]}")
+            reply = self._post(body)
+        if isinstance(reply, requests.Response):
+            raise Unusable("server_refused", f"the server refused the question: {_line(reply.text)}")
         try:
-            content = response.json()["choices"][0]["message"]["content"]
-        except (ValueError, LookupError, TypeError) as error:
+            content = reply["choices"][0]["message"]["content"]
+        except (LookupError, TypeError) as error:
             raise Unusable("bad_reply", f"the server's reply has no choices[0].message.content ({error!r})") from error
         return object_of(content or "")
 
-    def _post(self, body: dict[str, Any]) -> requests.Response:
+    def _post(self, body: dict[str, Any]) -> Any:
+        """The server's reply, parsed: its completion. Waits for a server that is away or busy, up to ``patience``."""
         token = os.environ.get(self.language.api_key_variable, "")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        trouble = ""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(self.backoff * 2 ** (attempt - 1))
+        pause, end = self.backoff, time.monotonic() + self.language.patience
+        while True:
+            asked_to_wait = 0.0
             try:
                 response = self.session.post(self.url, json=body, headers=headers, timeout=TIMEOUT)
             except requests.RequestException as error:
                 trouble = f"{type(error).__name__}: {error}"
-                continue
-            if response.status_code in (401, 403):
+            else:
+                self._refuse(response)
+                if response.status_code not in _BUSY:
+                    if response.status_code >= 400:
+                        return response
+                    try:
+                        return response.json()
+                    except ValueError:
+                        kind = response.headers.get("Content-Type", "no type")
+                        trouble = f"status {response.status_code} with {kind} and no JSON, as a proxy answers"
+                else:
+                    trouble = f"status {response.status_code}: {_line(response.text)}"
+                    asked_to_wait = _seconds(response.headers.get("Retry-After", ""))
+            pause = max(pause, min(asked_to_wait, LONGEST_PAUSE))
+            if time.monotonic() + pause > end:
                 raise BackendError(
-                    f"{self.url}: the server answered {response.status_code}; put a valid key into the "
-                    f"environment variable {self.language.api_key_variable} (language.api_key_variable)"
+                    f"{self.url}: no answer within language.patience of {self.language.patience:g} s ({trouble}); "
+                    "start the server or mend language.base_url, then run again: answers so far are kept"
                 )
-            if response.status_code in (404, 405):
-                raise BackendError(
-                    f"{self.url}: the server answered {response.status_code}; language.base_url should end "
-                    f"in the version, e.g. /v1, and serve the model {self.model!r}"
-                )
-            if response.status_code not in _BUSY:
-                return response
-            trouble = f"status {response.status_code}: {response.text[:200]}"
-        raise BackendError(
-            f"{self.url}: no answer after {ATTEMPTS} tries ({trouble}); start the server or mend language.base_url"
-        )
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _refuse(self, response: requests.Response) -> None:
+        """Raise ``BackendError`` for a reply that no patience changes."""
+        if response.status_code in (401, 403):
+            raise BackendError(
+                f"{self.url}: the server answered {response.status_code}; put a valid key into the "
+                f"environment variable {self.language.api_key_variable} (language.api_key_variable)"
+            )
+        if response.status_code in (404, 405):
+            raise BackendError(
+                f"{self.url}: the server answered {response.status_code}; language.base_url should end "
+                f"in the version, e.g. /v1, and serve the model {self.model!r}"
+            )
+
+
+def _seconds(text: str) -> float:
+    """Seconds of a Retry-After header; 0 for a date or nothing."""
+    return float(text) if text.isdecimal() else 0.0
+
+
+def _line(text: str) -> str:
+    """The start of a server's words in one line."""
+    return " ".join(text[:200].split())

@@ -37,6 +37,7 @@ class TransformersBackend:
     """A causal language model with a chat template, from a folder or a hub id."""
 
     name = "transformers"
+    concurrency = 1
 
     def __init__(self, language: Language, compute: Compute) -> None:
         """Load tokenizer and model.
